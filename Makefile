@@ -1,0 +1,48 @@
+# Every target sets up its own packages, in a virtual environment for each Python version.
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv/$(VERSION)
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench lock
+
+help:  ## show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: $(VENV)/.demo  ## train LeNet-5 on real digits, and print its accuracy
+	$(BIN)/python experiments/lenet.py
+
+test: $(VENV)/.test  ## run all tests
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(VENV)/.test  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+
+bench: $(VENV)/.bench  ## measure jdl beside its peers
+	$(BIN)/python benchmarks/overhead.py
+
+lock:  ## pin all requirements anew (needs uv)
+	rm -f requirements/*.txt
+	$(LOCK) --extra dev -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt --extra plot -o requirements/demo.txt
+	$(LOCK) -c requirements/dev.txt --extra test --extra lint -o requirements/test.txt
+	$(LOCK) -c requirements/dev.txt --extra test --extra docs -o requirements/docs.txt
+	$(LOCK) -c requirements/dev.txt --extra bench -o requirements/bench.txt
+LOCK := uv pip compile pyproject.toml -q --universal --generate-hashes \
+	--python-version 3.11 --no-header --no-annotate
+
+# jdl itself is put on the path by a .pth file: an editable install would need a build, which
+# pip cannot check against hashes.
+$(VENV)/.%: requirements/%.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes -r $<
+	$(BIN)/python -c 'import os, sysconfig; \
+	open(os.path.join(sysconfig.get_path("purelib"), "jdl.pth"), "w").write(os.getcwd())'
+	touch $@

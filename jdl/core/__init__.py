@@ -1,0 +1,55 @@
+"""The core: parts, plans, layers and the errors that leave them."""
+
+from jdl.core.errors import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointMismatch,
+    CheckpointNotFound,
+    ConfigError,
+    DataError,
+    DataMissing,
+    DivergenceError,
+    DTypeError,
+    Error,
+    ExtraMissing,
+    KeyMissing,
+    ShapeError,
+    TransformError,
+    TreeError,
+)
+from jdl.core.layer import Layer, UnusedPartWarning, Variables, check_key, factory, layer
+from jdl.core.parts import Array, Initializer, Key, Param, Shape, State, Training, Tree
+from jdl.core.plan import Plan
+
+__all__ = [
+    "Array",
+    "CheckpointCorrupt",
+    "CheckpointError",
+    "CheckpointMismatch",
+    "CheckpointNotFound",
+    "ConfigError",
+    "DTypeError",
+    "DataError",
+    "DataMissing",
+    "DivergenceError",
+    "Error",
+    "ExtraMissing",
+    "Initializer",
+    "Key",
+    "KeyMissing",
+    "Layer",
+    "Param",
+    "Plan",
+    "Shape",
+    "ShapeError",
+    "State",
+    "Training",
+    "TransformError",
+    "Tree",
+    "TreeError",
+    "UnusedPartWarning",
+    "Variables",
+    "check_key",
+    "factory",
+    "layer",
+]

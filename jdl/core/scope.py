@@ -1,0 +1,173 @@
+"""A running layer: turns its declared parts into what they stand for."""
+
+import functools
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jdl.core import tracing
+from jdl.core.blame import locate
+from jdl.core.errors import ConfigError, DTypeError, ShapeError, TransformError, TreeError
+from jdl.core.parts import Array, Key, Param, Slot, State, Training, Tree
+from jdl.core.plan import Plan
+
+
+class Scope:
+    """One call of a layer: its variables, key and flag, and the state that its parts return."""
+
+    def __init__(
+        self, params: Any, state: Any, inputs: tuple, key: Array | None, training: bool
+    ):
+        self.params, self.state, self.inputs = params, state, inputs
+        self.key, self.training = key, training
+        self.new_state: dict[str, Any] = {}
+        self.calls: dict[str, int] = {}
+        self.trace = tracing.current()
+
+    def bind(self, name: str, part: Any) -> Any:
+        """What the forward function gets for a part."""
+        if isinstance(part, Slot):
+            tree = self.params if isinstance(part, Param) else self.state
+            return read(tree, name, part, self.inputs)
+        if hasattr(part, "stateful"):  # a layer
+            return functools.partial(self.call, name, part)
+        if isinstance(part, Key):
+            return None if self.key is None else fold(self.key, name)
+        return self.training if isinstance(part, Training) else part
+
+    def call(self, name: str, part: Any, *inputs: Any) -> Any:
+        """Runs a part that is a layer, and keeps the state it returns."""
+        count = self.calls[name] = self.calls.get(name, 0) + 1
+        params, state = self.params.get(name, {}), self.state.get(name, {})
+        planning = isinstance(params, Plan)
+        if not planning:
+            state = self.new_state.get(name, state)
+        try:
+            key = self._key_of(part, f"{name}:{count}")
+            outputs, new = part.run(params, state, *inputs, key=key, training=self.training)
+            if part.stateful:
+                self._keep(name, state, new)
+        except Exception as error:
+            locate(error, name, part.name, inputs)
+            raise
+        if planning:
+            params.output = jax.tree.map(jax.typeof, outputs)
+        return outputs
+
+    def _key_of(self, part: Any, label: str) -> Array | None:
+        """A key for one call: two calls of one dropout draw different numbers."""
+        if not part.draws or self.key is None:
+            return None
+        if around := tracing.repeated(self.trace):
+            raise TransformError(
+                f"draws random numbers inside a plain {around}, which would repeat one draw in "
+                f"every {'row' if around == 'vmap' else 'step'}: use nn.stack, nn.ensemble or "
+                "nn.recurrent, which give every copy or step a key of its own"
+            )
+        return fold(self.key, label)
+
+    def _keep(self, name: str, old: Any, new: Tree) -> None:
+        before = {id(leaf) for leaf in jax.tree.leaves(old)}
+        changed = any(id(leaf) not in before for leaf in jax.tree.leaves(new))
+        if changed and (around := tracing.entered(self.trace)):
+            raise TransformError(
+                f"updates its state inside a plain {around[-1]}, where the new state would be "
+                "lost: use nn.stack, nn.ensemble, nn.recurrent or nn.remat, which return it"
+            )
+        self.new_state[name] = new
+
+
+def read(tree: Tree | Plan, name: str, slot: Slot, inputs: tuple) -> Array:
+    """The array of a slot.
+
+    Raises:
+      TreeError: it is not in the tree.
+      ShapeError, DTypeError: it does not fit what the inputs need.
+    """
+    shape = slot.resolve(name, inputs)
+    if isinstance(tree, Plan):
+        return tree.read(name, slot, shape)
+    try:
+        value = tree[name]
+    except KeyError:
+        kind = "params" if isinstance(slot, Param) else "state"
+        raise TreeError(
+            f"{name!r} is missing from the {kind}, which hold {sorted(tree) or 'nothing'}: "
+            "pass what init of this model returned"
+        ) from None
+    if (found := jnp.shape(value)) != shape:
+        raise ShapeError(
+            f"{name!r} has shape {list(found)}, but these inputs need {list(shape)}: "
+            "pass inputs of the size that init saw, or params made for these"
+        )
+    if not hasattr(value, "dtype") or _family(value.dtype) != _family(slot.dtype):
+        raise DTypeError(
+            f"{name!r} is declared {jnp.dtype(slot.dtype).name}, got "
+            f"{getattr(value, 'dtype', type(value).__name__)}: pass what init returned"
+        )
+    return value
+
+
+def checked_state(new: Any, declared: Mapping[str, State], scope: Scope) -> Tree:
+    """The state a forward function returned, if it is what was declared.
+
+    Raises:
+      ConfigError: names that were not declared as State, or no dict at all.
+      ShapeError, DTypeError: it differs from the old in shape or dtype.
+    """
+    if not isinstance(new, Mapping) or not declared.keys() >= new.keys():
+        raise ConfigError(
+            f"a layer with State parts {sorted(declared)} returns `outputs, {{name: new}}`, "
+            f"got {sorted(new) if isinstance(new, Mapping) else type(new).__name__}"
+        )
+    for name, value in new.items():
+        slot = declared[name]
+        shape = slot.resolve(name, scope.inputs)
+        if jnp.shape(value) != shape:
+            raise ShapeError(f"new {name!r} has shape {jnp.shape(value)}, declared {shape}")
+        dtype = slot.dtype if isinstance(scope.state, Plan) else scope.state[name].dtype
+        if jnp.result_type(value) != dtype:
+            raise DTypeError(f"new {name!r} is {jnp.result_type(value)}, the old was {dtype}")
+    return new
+
+
+def check_names(tree: Any, known: Mapping[str, Any], kind: str) -> None:
+    """Refuses entries of a tree that no part reads.
+
+    Raises:
+      TreeError: `tree` is no dict, or has entries that the layer does not know.
+    """
+    if isinstance(tree, Plan):
+        return
+    if not isinstance(tree, Mapping):
+        raise TreeError(
+            f"{kind} is a nested dict, got {type(tree).__name__}: "
+            "unpack what init returned, as in model.apply(*variables, x)"
+        )
+    if extra := [name for name in tree if name not in known]:
+        raise TreeError(
+            f"{kind} has entries that no part reads: {extra}; this layer has "
+            f"{sorted(known) or 'none'}: pass what init of this model returned"
+        )
+
+
+def fold(key: Array, text: str) -> Array:
+    """The key of a path below `key`."""
+    return jax.random.fold_in(key, zlib.crc32(text.encode()))
+
+
+def map_parts(visit: Callable[[str, Any], Any], parts: Any, name: str = "") -> Any:
+    """Maps a nest of parts; those of a list `blocks` are `blocks_0`, `blocks_1`..."""
+    prefix = f"{name}_" if name else ""
+    if isinstance(parts, Mapping):
+        return {k: map_parts(visit, part, f"{prefix}{k}") for k, part in parts.items()}
+    if isinstance(parts, list | tuple):
+        return [map_parts(visit, part, f"{prefix}{i}") for i, part in enumerate(parts)]
+    return visit(name, parts)
+
+
+def _family(dtype: Any) -> str:
+    return "float" if jnp.issubdtype(dtype, jnp.inexact) else str(jnp.dtype(dtype).kind)

@@ -1,0 +1,5 @@
+"""Explains a network: what it is made of."""
+
+from jdl.inspect.summary import summary
+
+__all__ = ["summary"]

@@ -1,0 +1,103 @@
+"""Checks that layers share: of their inputs at trace time, of arguments when made."""
+
+import difflib
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jdl.core import Array, ConfigError, DTypeError, ShapeError
+from jdl.core.show import show
+
+
+def check_float(x: Array, what: str = "this layer") -> None:
+    """Refuses integers and booleans where numbers are meant.
+
+    Raises:
+      DTypeError: `x` is not floating-point or complex.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise DTypeError(
+            f"{what} needs floating-point inputs, got {show(x)}: convert (and scale) them with "
+            "x.astype(jnp.float32), or look ids up with nn.embed"
+        )
+
+
+def check_rank(x: Array, least: int, axes: str) -> None:
+    """Refuses inputs with too few axes.
+
+    Raises:
+      ShapeError: `x` has fewer than `least` axes.
+    """
+    if len(x.shape) < least:
+        raise ShapeError(
+            f"expected [{axes}], at least {least} axes, got {show(x)}"
+            + (": add a batch axis with x[None]" if len(x.shape) == least - 1 else "")
+        )
+
+
+def positive(name: str, value: Any) -> int:
+    """A positive int, from an int or a numpy integer.
+
+    Raises:
+      ConfigError: it is something else.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ConfigError(f"{name} is a positive int, got {value!r}")
+    return number
+
+
+def rate_of(name: str, value: Any) -> Any:
+    """A rate in [0, 1), or a traced scalar, which is taken as it is.
+
+    Raises:
+      ConfigError: it is outside.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigError(f"{name} is a number, 0 <= {name} < 1, got {value!r}")
+    return value
+
+
+def window_of(name: str, value: Any, rank: int | None = None) -> tuple[int, ...]:
+    """A tuple of positive ints; an int stands for every one of `rank` axes.
+
+    Raises:
+      ConfigError: wrong values or a wrong number of them.
+    """
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else None
+    window = tuple(positive(name, v) for v in values or [value] * (rank or 1))
+    if rank is not None and len(window) != rank:
+        raise ConfigError(f"{name} needs {rank} sizes, one for each axis, got {value!r}")
+    if not 1 <= len(window) <= 3:
+        raise ConfigError(f"{name} has 1, 2 or 3 sizes, got {value!r}")
+    return window
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of the named choices.
+
+    Raises:
+      ConfigError: it is none of them; the nearest is suggested.
+    """
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value).upper(), choices, 1, 0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
+def promote(*arrays: Array) -> list[Array]:
+    """The arrays in their common dtype, by JAX's promotion."""
+    dtype = arrays[0].dtype
+    if all(array.dtype == dtype for array in arrays):
+        return list(arrays)
+    dtype = jnp.result_type(*arrays)
+    return [jax.lax.convert_element_type(array, dtype) for array in arrays]

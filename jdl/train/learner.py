@@ -1,0 +1,65 @@
+"""A learner: an objective whose gradient an optimizer follows."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jdl.core import Array, ConfigError, check_key
+from jdl.train.state import Batch, Learner, Logs, Objective, TrainState
+
+
+def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Learner:
+    """A learner that follows an objective's gradient with an optimizer.
+
+    Args:
+      objective: what to minimize.
+      optimizer: any Optax gradient transformation.
+
+    Raises:
+      ConfigError: the two are something else.
+
+    Example:
+      >>> from jdl import losses, nn, supervised
+      >>> rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(0.1))
+      >>> batch = jnp.ones((4, 3)), jnp.zeros((4, 1))
+      >>> train = rule.init(jax.random.key(0), batch)
+      >>> train, logs = jax.jit(rule.step)(train, batch)
+      >>> int(train.step), sorted(logs)
+      (1, ['loss'])
+    """
+    if not isinstance(objective, Objective):
+        raise ConfigError(
+            f"learner takes an Objective, got {type(objective).__name__}: "
+            "make one of a model with jdl.supervised(model, loss)"
+        )
+    if not callable(getattr(optimizer, "update", None)):
+        raise ConfigError(
+            f"learner takes an Optax optimizer, got {type(optimizer).__name__}: "
+            "pass one such as optax.adam(1e-3)"
+        )
+
+    def init(key: Array, batch: Batch) -> TrainState:
+        key = check_key(key)
+        params, state = objective.init(jax.random.fold_in(key, 0), batch)
+        return TrainState(
+            jnp.zeros((), jnp.int32),
+            params,
+            state,
+            optimizer.init(params),
+            jax.random.clone(key),
+        )
+
+    def step(train: TrainState, batch: Batch) -> tuple[TrainState, Logs]:
+        key = jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
+        gradient = jax.value_and_grad(objective.loss, has_aux=True)
+        (_, aux), grads = gradient(train.params, train.state, batch, key, True)
+        updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        params: Any = optax.apply_updates(train.params, updates)
+        return TrainState(train.step + 1, params, aux.state, opt_state, train.key), aux.logs
+
+    def evaluate(train: TrainState, batch: Batch) -> Logs:
+        return objective.loss(train.params, train.state, batch, None, False)[1].logs
+
+    return Learner(init, step, evaluate, objective.metrics, objective.check)

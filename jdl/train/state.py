@@ -1,0 +1,67 @@
+"""The values that training is made of."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jdl.core import Array, Tree, Variables
+from jdl.metrics import Metric
+
+Logs = Mapping[str, Any]  # states of metrics, `Mean` where no metric has the name
+Batch = tuple  # (x, y) or (x, y, weight)
+
+
+class Aux(NamedTuple):
+    """What an objective returns beside its scalar: the model's new state, and logs."""
+
+    state: Tree
+    logs: Logs
+
+
+class Objective(NamedTuple):
+    """What to minimize. The one thing a researcher writes anew: a VAE, a GAN, a policy.
+
+    Attributes:
+      init: `(key, batch) -> Variables`.
+      loss: `(params, state, batch, key, training) -> (scalar, Aux(state, logs))`.
+      metrics: the metrics of the logs, by name; logs of other names are `Mean`s.
+      check: `(batch) -> None`: looks at the values of data on the host before a run.
+    """
+
+    init: Callable[[Array, Batch], Variables]
+    loss: Callable[..., tuple[Array, Aux]]
+    metrics: Mapping[str, Metric] = {}
+    check: Callable[[Batch], None] = lambda batch: None
+
+
+class TrainState(NamedTuple):
+    """All that a run is at one moment: continued from here, it gives the same bytes.
+
+    Attributes:
+      step: how many steps were taken, `int32[]`.
+      params, state: the model's variables.
+      opt_state: the optimizer's.
+      key: the root key of the run; every step and every epoch folds its number in.
+    """
+
+    step: Array
+    params: Tree
+    state: Tree
+    opt_state: Any
+    key: Array
+
+
+class Learner(NamedTuple):
+    """A training rule.
+
+    Attributes:
+      init: `(key, batch) -> TrainState`.
+      step: `(TrainState, batch) -> (TrainState, Logs)`.
+      evaluate: `(TrainState, batch) -> Logs`.
+      metrics, check: those of the objective.
+    """
+
+    init: Callable[[Array, Batch], TrainState]
+    step: Callable[[TrainState, Batch], tuple[TrainState, Logs]]
+    evaluate: Callable[[TrainState, Batch], Logs]
+    metrics: Mapping[str, Metric] = {}
+    check: Callable[[Batch], None] = lambda batch: None

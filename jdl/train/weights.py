@@ -1,0 +1,134 @@
+"""Weights in a file: safetensors, with a checksum, written whole or not at all."""
+
+import hashlib
+import os
+import tempfile
+from typing import Any
+
+import jax
+import numpy as np
+
+from jdl.core import CheckpointCorrupt, CheckpointError, CheckpointMismatch, CheckpointNotFound
+from jdl.tree import diff, paths
+
+_DIGEST = "jdl.sha256"
+Path = str | os.PathLike
+
+
+def save(path: Path, tree: Any) -> None:
+    """Writes a tree of arrays, such as Variables, as safetensors.
+
+    The file appears whole or not at all: what was there before stays until the new one is on
+    the disk.
+
+    Args:
+      path: the file, by custom `*.safetensors`.
+      tree: nested dicts or tuples of arrays; names are paths such as `params/head/kernel`.
+
+    Raises:
+      CheckpointError: it cannot be written; the previous file is as it was.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(f"{folder}/a.safetensors", {"bias": np.arange(3)})
+      ...     load(f"{folder}/a.safetensors", like={"bias": np.zeros(3, int)})
+      {'bias': array([0, 1, 2])}
+    """
+    from safetensors.numpy import save as to_bytes
+
+    leaves = {name: _host(name, leaf) for name, leaf in paths(tree).items()}
+    content = to_bytes(leaves, metadata={_DIGEST: _digest(leaves), "format": "jdl-1"})
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".saving-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {os.fspath(path)!r} ({error}): what was there is unchanged"
+        ) from error
+
+
+def load(path: Path, like: Any) -> Any:
+    """Reads a tree of arrays that `save` wrote.
+
+    Args:
+      path: the file.
+      like: a tree of the same structure, of arrays or ShapeDtypeStructs, such as
+        `jax.eval_shape(model.init, key, x)`. Every name, shape and dtype must agree.
+
+    Returns:
+      The tree, with NumPy arrays for leaves.
+
+    Raises:
+      CheckpointNotFound: there is no such file.
+      CheckpointCorrupt: it is damaged, truncated, or carries no checksum.
+      CheckpointMismatch: names the missing, extra and misshapen entries.
+    """
+    leaves = _read(path)
+    expected = paths(like)
+    if differences := diff(leaves, expected):
+        shown = "\n  ".join(differences[:10])
+        more = f"\n  and {len(differences) - 10} more" if len(differences) > 10 else ""
+        raise CheckpointMismatch(
+            f"{os.fspath(path)!r} holds other arrays than this model has:\n  {shown}{more}\n"
+            "build the model as it was when the file was saved"
+        )
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in expected])
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    name = repr(os.fspath(path))
+    if not os.path.isfile(path):
+        raise CheckpointNotFound(f"there is no file {name}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            leaves = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, UnicodeError) as error:
+        raise CheckpointCorrupt(
+            f"{name} is damaged, truncated or no safetensors file ({error}): "
+            "restore it from a copy"
+        ) from error
+    if metadata.get(_DIGEST) != _digest(leaves):
+        found = "other bytes than were saved" if _DIGEST in metadata else "no checksum of jdl's"
+        raise CheckpointCorrupt(
+            f"{name} holds {found}: restore it from a copy, or save it anew"
+        )
+    return leaves
+
+
+def _digest(leaves: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(leaves):
+        array = leaves[name]
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _host(name: str, leaf: Any) -> np.ndarray:
+    try:
+        return np.ascontiguousarray(jax.device_get(leaf)).reshape(np.shape(leaf))
+    except TypeError as error:
+        raise CheckpointError(f"{name!r} is no array that can be saved: {error}") from error
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,87 @@
+"""Paths and differences of trees of arrays: nested dicts, tuples and optimizer states."""
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def paths(tree: Any) -> dict[str, Any]:
+    """The leaves by path, such as `head/kernel`.
+
+    Example:
+      >>> paths({"head": {"kernel": 1, "bias": 2}})
+      {'head/bias': 2, 'head/kernel': 1}
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves
+    }
+
+
+def select(tree: Any, pattern: str) -> dict[str, Any]:
+    """The leaves whose path matches a pattern, where `*` stands for any text.
+
+    Raises:
+      KeyError: no path matches.
+
+    Example:
+      >>> select({"head": {"kernel": 1, "bias": 2}}, "*/kernel")
+      {'head/kernel': 1}
+    """
+    every = paths(tree)
+    found = {path: leaf for path, leaf in every.items() if fnmatch.fnmatchcase(path, pattern)}
+    if not found:
+        raise KeyError(f"no path matches {pattern!r}; the paths are {sorted(every)[:10]}")
+    return found
+
+
+def count(tree: Any) -> int:
+    """How many numbers a tree holds.
+
+    Example:
+      >>> count({"kernel": np.zeros((3, 4)), "bias": np.zeros(4)})
+      16
+    """
+    return sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(tree))
+
+
+def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts from leaves by path: the inverse of `paths` for dicts.
+
+    Example:
+      >>> nest({"head/bias": 2, "head/kernel": 1})
+      {'head': {'bias': 2, 'kernel': 1}}
+    """
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *above, last = path.split("/")
+        node = tree
+        for name in above:
+            node = node.setdefault(name, {})
+        node[last] = leaf
+    return tree
+
+
+def diff(came: Any, expected: Any) -> list[str]:
+    """What differs between two trees in paths, shapes and dtypes, a line each.
+
+    Example:
+      >>> diff({"bias": np.zeros(3)}, {"bias": np.zeros(4), "kernel": np.zeros(2)})
+      ['missing: kernel', 'bias: expected float64[4], got float64[3]']
+    """
+    came, expected = paths(came), paths(expected)
+    lines = [f"missing: {path}" for path in expected if path not in came]
+    lines += [f"extra: {path}" for path in came if path not in expected]
+    for path in expected.keys() & came.keys():
+        want, got = _kind(expected[path]), _kind(came[path])
+        if want != got:
+            lines.append(f"{path}: expected {want}, got {got}")
+    return lines
+
+
+def _kind(leaf: Any) -> str:
+    dtype = getattr(leaf, "dtype", None) or np.result_type(leaf)
+    return f"{dtype}[{','.join(map(str, np.shape(leaf)))}]"
