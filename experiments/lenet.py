@@ -1,6 +1,6 @@
 """LeNet-5 reads digits: real data in, a number and pictures out.
 
-    python experiments/lenet.py [--data mnist] [--epochs 30] [--seeds 5]
+    python experiments/lenet.py [--data mnist] [--steps 4000] [--seeds 5]
 
 Trains on the 10,000 MNIST digits if they were fetched (`python -m jdl.data fetch mnist`),
 else on the embedded 8 x 8 digits, and says which. Writes `runs/lenet/`.
@@ -19,7 +19,7 @@ import jdl
 from jdl import losses, metrics, models, plot, tree
 
 
-def train(data: jdl.data.Dataset, epochs: int, seed: int, progress: bool):
+def train(data: jdl.data.Dataset, steps: int, seed: int, progress: bool):
     """One run: `(learner, result)`."""
     model = models.lenet5()
     objective = jdl.supervised(
@@ -27,15 +27,14 @@ def train(data: jdl.data.Dataset, epochs: int, seed: int, progress: bool):
         losses.softmax_cross_entropy_with_integer_labels,
         {"accuracy": metrics.accuracy()},
     )
-    steps = epochs * -(-len(data.train[0]) // 64)
-    rate = optax.cosine_decay_schedule(3e-3, steps)
-    rule = jdl.learner(objective, optax.adamw(rate, weight_decay=1e-2))
+    rate = optax.warmup_cosine_decay_schedule(0, 3e-3, steps // 10, steps)
+    rule = jdl.learner(objective, optax.adamw(rate, weight_decay=0.3))
     result = jdl.fit(
         rule,
         data.train,
         key=jax.random.key(seed),
-        epochs=epochs,
-        batch_size=64,
+        steps=steps,
+        batch_size=32,
         validation=data.validation if progress else None,
         progress=progress,
     )
@@ -63,7 +62,7 @@ def main() -> None:
     """Trains, writes, and prints one last line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="mnist", choices=["mnist", "digits"])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=1, help="runs; the first one is written")
     parser.add_argument("--out", type=Path, default=Path("runs/lenet"))
     options = parser.parse_args()
@@ -71,7 +70,7 @@ def main() -> None:
     began = time.perf_counter()
     fallback = "digits" if options.data != "digits" else None
     data = jdl.data.load(options.data, fallback=fallback)
-    runs = [train(data, options.epochs, seed, seed == 0) for seed in range(options.seeds)]
+    runs = [train(data, options.steps, seed, seed == 0) for seed in range(options.seeds)]
     scores = [jdl.evaluate(rule, run.state, data.test)["accuracy"] for rule, run in runs]
     figures = {
         "data": data.meta.name,
@@ -80,18 +79,14 @@ def main() -> None:
         "steps": int(runs[0][1].state.step),
     }
     write(options.out, data, runs[0][1], figures | {"by_seed": scores})
-    figures["seconds"] = time.perf_counter() - began
+    figures["seconds"] = round(time.perf_counter() - began, 1)
     if len(scores) > 1:
         print(f"seeds: {np.round(scores, 4).tolist()} sd={np.std(scores, ddof=1):.4f}")
-    line = " ".join(
-        f"{k}={v:.4f}"
-        if k == "test_accuracy"
-        else f"{k}={v}"
-        if k != "seconds"
-        else f"{k}={v:.1f}"
-        for k, v in figures.items()
-    )
-    print(f"lenet: {line}")
+    print("lenet: " + " ".join(f"{name}={_text(value)}" for name, value in figures.items()))
+
+
+def _text(value) -> str:
+    return f"{value:.4f}" if isinstance(value, float) and value <= 1 else str(value)
 
 
 if __name__ == "__main__":
