@@ -23,7 +23,7 @@ class Objective(NamedTuple):
     Attributes:
       init: `(key, batch) -> Variables`.
       loss: `(params, state, batch, key, training) -> (scalar, Aux(state, logs))`.
-      metrics: the metrics of the logs, by name; logs of other names are `Mean`s.
+      metrics: the metrics of the logs, by name; each log of another name is a `Mean`.
       check: `(batch) -> None`: looks at the values of data on the host before a run.
     """
 
