@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jdl.core.errors import Error
+from jdl.core.errors import DataError, Error
 from jdl.data.fetch import fetch
 from jdl.data.load import verify
 from jdl.data.registry import SOURCES, Source, find
@@ -76,9 +76,15 @@ def _fetch(words: argparse.Namespace) -> None:
 
 def _verify(words: argparse.Namespace) -> None:
     here = [source.name for source in SOURCES.values() if locate(source)]
-    for name in words.names or here:
-        counts = " + ".join(f"{count:,}" for count in verify(name).meta.counts)
-        print(f"{name}  ok  {counts} samples")
+    wrong = []
+    for name in words.names or here:  # one that is damaged does not hide the next
+        try:
+            counts = " + ".join(f"{count:,}" for count in verify(name).meta.counts)
+            print(f"{name}  ok  {counts} samples")
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
 
 
 if __name__ == "__main__":

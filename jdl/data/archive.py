@@ -49,7 +49,8 @@ def reading(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
+        # tarfile's own text goes on for a line per compression
+        reason = str(error).partition("\n")[0].rstrip(" :") or type(error).__name__
         raise DataError(
             f"{path} is truncated or corrupt ({reason}): delete it and fetch it again"
         ) from error
@@ -140,6 +141,8 @@ def _deb_payload(path: Path) -> bytes:
             body = file.read(size + size % 2)[:size]  # bodies start at even offsets
             if len(body) < size:
                 raise EOFError(f"{name} ends after {len(body):,} of {size:,} bytes")
+            if name == "data.tar.zst":  # other distributions' builds; tarfile cannot read it
+                raise DataError(f"{path} is packed with zstd, which jdl does not read")
             if name.startswith("data.tar"):
                 return body
     raise EOFError("no data.tar inside")

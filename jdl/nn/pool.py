@@ -133,7 +133,7 @@ def _windows(
     pads = padding_of(padding, sizes, [1] * rank)
 
     def reduce(x: Array, start: float, combine: Callable) -> Array:
-        check_space(x, rank, isinstance(window, int), what)
+        check_space(x, rank, not isinstance(window, Sequence), what)
         check_float(x, what)
         around = [(0, 0)] * (x.ndim - rank - 1)
         pad = pads if isinstance(pads, str) else [*around, *pads, (0, 0)]
