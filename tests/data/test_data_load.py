@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 
 import numpy as np
 import pytest
@@ -7,7 +8,6 @@ from sklearn.datasets import load_digits
 from jdl.core.errors import ConfigError, DataError, DataMissing
 from jdl.data import SOURCES, load
 from jdl.data.images import read_fashion_mnist
-from jdl.data.load import READERS
 from jdl.data.store import require
 
 
@@ -36,6 +36,8 @@ def test_digits_have_the_promised_form():
         assert x.max() == 1
         assert set(y) == set(range(10))
     assert dataset.meta.counts == (1257, 180, 360)
+    assert dataset.meta.kind == "real"
+    assert dataset.meta.source == "embedded digits.npz 1998"
     assert dataset.meta.fallback_for is None
 
 
@@ -56,14 +58,25 @@ def test_splits_never_change():
     assert np.array_equal(np.concatenate([y for _, y in dataset[:3]]), target)
 
 
-def test_every_row_has_a_reader_and_a_credit():
-    assert set(READERS) == set(SOURCES)
-    for name, source in SOURCES.items():
-        assert source.name == name
-        assert len(source.sha256) == 64
-        assert source.licence
-        assert source.citation
-        assert len(source.classes) == 10
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("digits", "7f71e362ae545c77"),
+        ("mnist", "bb26ef9543114d03"),
+        ("fashion_mnist", "7e036c4b3f1dd66e"),
+    ],
+)
+def test_order_of_the_shuffled_samples_never_changes(name, start):
+    official = SOURCES[name].counts[2] if name == "fashion_mnist" else 0
+    order = np.random.RandomState(0).permutation(sum(SOURCES[name].counts) - official)
+    assert hashlib.sha256(order.astype("<i8").tobytes()).hexdigest().startswith(start)
+
+
+def test_bytes_of_the_digits_never_change():
+    digest = hashlib.sha256()
+    for x, y in load("digits")[:3]:
+        digest.update(np.rint(x * 16).astype(np.uint8).tobytes() + y.astype("<i4").tobytes())
+    assert digest.hexdigest().startswith("578105f198cf1a22")
 
 
 def test_mnist_recovers_grey_levels(folder, tiny_mnist):
