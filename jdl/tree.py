@@ -75,7 +75,7 @@ def diff(came: Any, expected: Any) -> list[str]:
     came, expected = paths(came), paths(expected)
     lines = [f"missing: {path}" for path in expected if path not in came]
     lines += [f"extra: {path}" for path in came if path not in expected]
-    for path in expected.keys() & came.keys():
+    for path in [path for path in expected if path in came]:
         want, got = _kind(expected[path]), _kind(came[path])
         if want != got:
             lines.append(f"{path}: expected {want}, got {got}")

@@ -85,7 +85,7 @@ def batch_norm(
 
     Raises:
       ConfigError: `momentum` is outside [0, 1).
-      ShapeError: a training batch with at most one entry a channel, which has no variance.
+      ShapeError: a training batch of no examples.
 
     Example:
       >>> norm = batch_norm()
@@ -106,10 +106,10 @@ def batch_norm(
         check_rank(x, 2, "batch, ..., features")
         new = {}
         if training:
-            if math.prod(x.shape[:-1]) < 2:
+            if math.prod(x.shape[:-1]) == 0:
                 raise ShapeError(
-                    f"a batch of {show(x)} has {math.prod(x.shape[:-1])} entries a channel, "
-                    "too few for a variance: train on larger batches"
+                    f"{show(x)} has no entry a channel, and so no mean or variance: "
+                    "train on batches of one example or more"
                 )
             axes = tuple(range(x.ndim - 1))
             batch_mean = x.mean(axes)

@@ -38,7 +38,7 @@ def save(path: Path, tree: Any) -> None:
     from safetensors.numpy import save as to_bytes
 
     leaves = {name: _host(name, leaf) for name, leaf in paths(tree).items()}
-    content = to_bytes(leaves, metadata={_DIGEST: _digest(leaves), "format": "jdl-1"})
+    content = to_bytes(leaves, metadata={_DIGEST: _digest(leaves)})
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(folder, exist_ok=True)
