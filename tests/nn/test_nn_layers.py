@@ -1,0 +1,194 @@
+"""Every public layer keeps the promises of `check_layer`."""
+
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jdl import Layer, Param, layer, models, nn
+from jdl.testing.layers import check_layer
+
+VECTORS, SEQUENCES, IMAGES, VOLUMES = (4, 6), (2, 9, 4), (2, 8, 8, 4), (2, 5, 6, 7, 2)
+
+
+@layer(mix=nn.dense(4))
+def cell(carry, x, *, mix):
+    carry = jnp.tanh(mix(jnp.append(carry, x, -1)))
+    return carry, carry
+
+
+@layer(mix=nn.dense(4), norm=nn.batch_norm(), drop=nn.dropout(0.5))
+def noisy_cell(carry, x, *, mix, norm, drop):
+    carry = jnp.tanh(drop(norm(mix(jnp.append(carry, x, -1)))))
+    return carry, carry
+
+
+block = nn.residual(nn.serial(nn.batch_norm(), nn.dense(6), nn.dropout(0.5)))
+noisy = nn.serial(nn.dense(3), nn.batch_norm(), nn.dropout(0.5))
+
+CASES: list[tuple[str, Layer, tuple]] = [
+    ("dense", nn.dense(3), VECTORS),
+    ("dense", nn.dense(3, use_bias=False), (2, 3, 5)),
+    ("dense", nn.dense(1), (5,)),
+    ("conv", nn.conv(4, 3), SEQUENCES),
+    ("conv", nn.conv(4, 3, padding="CAUSAL", dilation=2), SEQUENCES),
+    ("conv", nn.conv(4, 3, padding="CAUSAL", stride=2), SEQUENCES),
+    ("conv", nn.conv(4, 3, padding=[(2, 1)], stride=2), SEQUENCES),
+    ("conv", nn.conv(4, (3, 3)), IMAGES),
+    ("conv", nn.conv(4, (3, 2), padding="VALID", use_bias=False), IMAGES),
+    ("conv", nn.conv(4, (3, 3), stride=2), IMAGES),
+    ("conv", nn.conv(4, (3, 3), stride=(2, 1), padding=[(1, 0), (0, 2)]), IMAGES),
+    ("conv", nn.conv(4, (3, 3), dilation=(2, 1)), IMAGES),
+    ("conv", nn.conv(6, (3, 3), groups=2), IMAGES),
+    ("conv", nn.conv(8, (3, 3), groups=4, padding="VALID"), IMAGES),
+    ("conv", nn.conv(3, (3, 3)), (2, 3, 6, 6, 2)),
+    ("conv", nn.conv(3, (2, 3, 2)), VOLUMES),
+    ("conv", nn.conv(4, (2, 3, 2), stride=2, groups=2, padding="VALID"), VOLUMES),
+    ("max_pool", nn.max_pool(2), SEQUENCES),
+    ("max_pool", nn.max_pool((2, 2)), IMAGES),
+    ("max_pool", nn.max_pool((3, 3), stride=2, padding="SAME"), IMAGES),
+    ("max_pool", nn.max_pool((3, 3), padding=[(1, 1), (0, 2)]), IMAGES),
+    ("max_pool", nn.max_pool((2, 2)), (2, 3, 4, 4, 2)),
+    ("max_pool", nn.max_pool((2, 2, 2)), VOLUMES),
+    ("avg_pool", nn.avg_pool(2), SEQUENCES),
+    ("avg_pool", nn.avg_pool((2, 2)), IMAGES),
+    ("avg_pool", nn.avg_pool((3, 3), stride=2, padding="SAME"), IMAGES),
+    ("avg_pool", nn.avg_pool((3, 3), padding="SAME", count_include_pad=True), IMAGES),
+    ("avg_pool", nn.avg_pool((3, 3), padding=[(1, 1), (0, 2)]), IMAGES),
+    ("avg_pool", nn.avg_pool((2, 2), padding="SAME"), (2, 3, 5, 5, 2)),
+    ("avg_pool", nn.avg_pool((2, 2, 2), padding="SAME"), VOLUMES),
+    ("global_max_pool", nn.global_max_pool(), SEQUENCES),
+    ("global_max_pool", nn.global_max_pool(), VOLUMES),
+    ("global_avg_pool", nn.global_avg_pool(), SEQUENCES),
+    ("global_avg_pool", nn.global_avg_pool(), IMAGES),
+    ("flatten", nn.flatten(), (3,)),
+    ("flatten", nn.flatten(), IMAGES),
+    ("batch_norm", nn.batch_norm(), VECTORS),
+    ("batch_norm", nn.batch_norm(momentum=0.0, use_scale=False), IMAGES),
+    ("batch_norm", nn.batch_norm(use_bias=False), SEQUENCES),
+    ("layer_norm", nn.layer_norm(), VECTORS),
+    ("layer_norm", nn.layer_norm(use_scale=False, use_bias=False), IMAGES),
+    ("dropout", nn.dropout(0.5), VECTORS),
+    ("dropout", nn.dropout(0.0), SEQUENCES),
+    ("embed", nn.embed(11, 3), ("ids", 4)),
+    ("embed", nn.embed(11, 3), ("ids", 2, 5)),
+    ("serial", nn.serial(), VECTORS),
+    ("serial", nn.serial(noisy, nn.relu, head=nn.dense(2)), VECTORS),
+    ("residual", block, VECTORS),
+    ("residual", nn.residual(nn.dense(3), nn.dense(3, use_bias=False)), VECTORS),
+    ("parallel", nn.parallel(nn.dense(2), noisy, nn.identity), VECTORS),
+    ("parallel", nn.parallel(nn.dense(2), nn.dense(2), merge=sum), VECTORS),
+    ("stack", nn.stack(nn.residual(nn.dense(6)), 3), VECTORS),
+    ("stack", nn.stack(block, 3), VECTORS),
+    ("stack", nn.stack(block, 2, remat=True), VECTORS),
+    ("stack", nn.stack(nn.stack(block, 2), 2), VECTORS),
+    ("ensemble", nn.ensemble(nn.dense(2), 3), VECTORS),
+    ("ensemble", nn.ensemble(noisy, 3), VECTORS),
+    ("ensemble", nn.ensemble(nn.stack(block, 2), 2), VECTORS),
+    ("recurrent", nn.recurrent(cell), ((2, 4), (2, 7, 3))),
+    ("recurrent", nn.recurrent(cell, reverse=True), ((2, 4), (2, 7, 3))),
+    ("recurrent", nn.recurrent(noisy_cell, axis=0), ((2, 4), (7, 2, 3))),
+    ("remat", nn.remat(noisy), VECTORS),
+    ("remat", nn.remat(block, policy=jax.checkpoint_policies.dots_saveable), VECTORS),
+    ("mixed", nn.mixed(nn.dense(3)), VECTORS),
+    ("mixed", nn.mixed(noisy, compute=jnp.float16), VECTORS),
+    ("freeze", nn.freeze(noisy), VECTORS),
+    ("mlp", models.mlp(3), VECTORS),
+    ("mlp", models.mlp(8, 3, rate=0.5, activation=nn.tanh), IMAGES),
+    ("lenet5", models.lenet5(), (2, 8, 8, 1)),
+    ("lenet5", models.lenet5(3), (2, 28, 28, 1)),
+    ("lenet1989", models.lenet1989(), (2, 16, 16, 1)),
+]
+
+
+def arrays(shape: tuple) -> tuple:
+    """Random numbers of a shape, of several, or ids."""
+    key = jax.random.key(7)
+    if shape[0] == "ids":
+        return (jax.random.randint(key, shape[1:], 0, 11),)
+    if isinstance(shape[0], tuple):
+        return tuple(jax.random.normal(key, one) for one in shape)
+    return (jax.random.normal(key, shape),)
+
+
+def factories(module: ModuleType) -> set[str]:
+    """Names of the public functions that `jdl.factory` made."""
+    return {
+        name
+        for name in module.__all__
+        if hasattr(getattr(module, name), "__wrapped__")
+        and getattr(module, name).__module__.startswith("jdl.")
+    }
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"),
+    [case[1:] for case in CASES],
+    ids=[f"{i}-{name}" for i, (name, *_) in enumerate(CASES)],
+)
+def test_every_layer_keeps_its_promises(made: Layer, shape: tuple):
+    check_layer(made, *arrays(shape), tolerance=2e-2 if made.name == "mixed" else 1e-4)
+
+
+def test_every_public_factory_is_covered():
+    assert {name for name, *_ in CASES} == factories(nn) | factories(models)
+
+
+def test_a_case_is_named_after_its_layer():
+    assert all(name == made.name for name, made, _ in CASES)
+
+
+def test_check_layer_refuses_an_impure_layer():
+    counted = []
+
+    @layer()
+    def drifting(x):
+        counted.append(1)
+        return x + len(counted)
+
+    with pytest.raises(AssertionError, match="depends on its inputs alone"):
+        check_layer(drifting, jnp.ones((2, 3, 4)))
+
+
+def test_check_layer_refuses_an_infinite_gradient():
+    @layer(gain=Param(nn.initializers.zeros, (3,)))
+    def root(x, *, gain):
+        return x * jnp.sqrt(gain) + 1
+
+    with pytest.raises(AssertionError, match="gradient of gain is finite"):
+        check_layer(root, jnp.ones((2, 3)))
+
+
+def test_causal_convolution_sees_nothing_later():
+    conv = nn.conv(3, 3, padding="CAUSAL", dilation=2)
+    (x,) = arrays(SEQUENCES)
+    variables = conv.init(jax.random.key(0), x)
+    for t in range(x.shape[1]):
+        gradient = jax.grad(lambda x, t=t: conv.apply(*variables, x)[0][:, t].sum())(x)
+        seen = jnp.abs(gradient).max((0, 2)) > 0
+        assert seen.tolist() == [s in (t, t - 2, t - 4) for s in range(x.shape[1])]
+
+
+def test_pools_of_constants_are_constant():
+    x = jnp.full((1, 5, 5, 2), 3.0)
+    for padding in ("SAME", "VALID", [(1, 1), (2, 0)]):
+        for pool in (nn.max_pool, nn.avg_pool):
+            y, _ = pool((3, 3), stride=2, padding=padding).apply({}, {}, x)
+            assert jnp.allclose(y, 3.0), (pool.__name__, padding)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9])
+def test_dropout_keeps_the_mean_and_drops_the_rate(rate):
+    x = jnp.ones((100_000,))
+    y, _ = nn.dropout(rate).apply({}, {}, x, key=jax.random.key(0), training=True)
+    assert (y == 0).mean() == pytest.approx(rate, abs=0.01)
+    assert jnp.allclose(y[y != 0], 1 / (1 - rate))
+
+
+def test_freeze_stops_gradients_of_params_only():
+    frozen, x = nn.freeze(nn.dense(3)), jnp.ones((2, 4))
+    variables = frozen.init(jax.random.key(0), x)
+    gradients = jax.grad(lambda p, x: frozen.apply(p, {}, x)[0].sum(), (0, 1))(variables[0], x)
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradients[0]))
+    assert jnp.abs(gradients[1]).min() > 0
