@@ -37,13 +37,11 @@ def tell(error: Exception, kind: str, inputs: tuple) -> None:
 
 def _trim(error: Exception) -> None:
     """Drops this package's frames from a traceback, so that it ends in the user's line."""
+    if jax.config.jax_traceback_filtering == "off":  # pyrefly: ignore[missing-attribute]
+        return
     trace = error.__traceback__
-    while trace and trace.tb_next and _filtering():
+    while trace and trace.tb_next:
         if trace.tb_next.tb_frame.f_code.co_filename.startswith(_HERE):
             trace.tb_next = trace.tb_next.tb_next
         else:
             trace = trace.tb_next
-
-
-def _filtering() -> bool:
-    return jax.config.jax_traceback_filtering != "off"  # pyrefly: ignore[missing-attribute]

@@ -37,8 +37,16 @@ def evaluate(
       >>> sorted(evaluate(rule, train, data))
       ['loss']
     """
-    length = check_data(data, batch_size)
+    check_data(data, batch_size)
     learner.check(data)
+    return measure(learner, train, data, batch_size)
+
+
+def measure(
+    learner: Learner, train: TrainState, data: Any, batch_size: int = 512
+) -> dict[str, float]:
+    """The figures of `evaluate`, for data that were checked before."""
+    length = len(jax.tree.leaves(data)[0])
     step, total = _compiled(learner.evaluate), None
     for batch in padded(data, min(batch_size, length)):
         logs = step(train, batch)

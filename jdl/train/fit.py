@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jdl.core import Array, ConfigError, KeyMissing
 from jdl.metrics import as_floats
 from jdl.train.batches import check_data, order, steps_of, take
-from jdl.train.evaluate import evaluate
+from jdl.train.evaluate import measure
 from jdl.train.history import History
 from jdl.train.programs import (
     empty_logs,
@@ -79,6 +79,7 @@ def fit(
     learner.check(data)
     if validation is not None:
         check_data(validation, batch_size)
+        learner.check(validation)
     data = jax.tree.map(jnp.asarray, tuple(data))
     loop = _Loop(learner, data, size, steps_per_program)
     train = _start(learner, loop, key, state)
@@ -93,7 +94,7 @@ def fit(
             train, logs = loop.epoch(train, done, goal, report)
             record = _record(learner, train, logs, loop, done, began)
             if validation is not None:
-                figures = evaluate(learner, train, validation)
+                figures = measure(learner, train, validation)
                 record |= {f"validation_{name}": value for name, value in figures.items()}
             records.append(record)
             report.epoch(record)
