@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench lock
+.PHONY: help demo test lint docs bench parity lock
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -32,6 +32,9 @@ docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 bench: $(VENV)/.stamp-bench  ## measure jdl beside its peers
 	$(BIN)/python benchmarks/overhead.py
 
+parity: $(VENV)/.stamp-parity  ## compare every layer with PyTorch and Keras, and count the cases
+	$(BIN)/python -m pytest -q -n 2 tests/parity/peers
+
 lock:  ## pin all requirements anew (needs uv)
 	rm -f requirements/*.txt
 	$(LOCK) --extra dev -o requirements/dev.txt
@@ -48,6 +51,12 @@ $(VENV)/.stamp-%: requirements/%.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r $<
 	$(BIN)/python -c 'import os, sysconfig; \
 	open(os.path.join(sysconfig.get_path("purelib"), "jdl.pth"), "w").write(os.getcwd())'
+	touch $@
+
+# Not pinned by hash: which build of torch pip finds differs from machine to machine.
+$(VENV)/.stamp-parity: $(VENV)/.stamp-test
+	$(PIP) install $$($(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["parity"])')
 	touch $@
 
 $(BIN)/python:

@@ -1,15 +1,25 @@
 """Every public layer keeps the promises of `check_layer`."""
 
+import importlib
+from pathlib import Path
 from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 import pytest
+from promises import (
+    IMAGES,
+    SEQUENCES,
+    VECTORS,
+    VOLUMES,
+    Case,
+    arrays,
+    each,
+    keeps_its_promises,
+)
 
 from jdl import Layer, Param, layer, models, nn
-from jdl.testing.layers import check_layer
-
-VECTORS, SEQUENCES, IMAGES, VOLUMES = (4, 6), (2, 9, 4), (2, 8, 8, 4), (2, 5, 6, 7, 2)
+from jdl.testing import check_layer
 
 
 @layer(mix=nn.dense(4))
@@ -27,7 +37,7 @@ def noisy_cell(carry, x, *, mix, norm, drop):
 block = nn.residual(nn.serial(nn.batch_norm(), nn.dense(6), nn.dropout(0.5)))
 noisy = nn.serial(nn.dense(3), nn.batch_norm(), nn.dropout(0.5))
 
-CASES: list[tuple[str, Layer, tuple]] = [
+CASES: list[Case] = [
     ("dense", nn.dense(3), VECTORS),
     ("dense", nn.dense(3, use_bias=False), (2, 3, 5)),
     ("dense", nn.dense(1), (5,)),
@@ -102,16 +112,6 @@ CASES: list[tuple[str, Layer, tuple]] = [
 ]
 
 
-def arrays(shape: tuple) -> tuple:
-    """Random numbers of a shape, of several, or ids."""
-    key = jax.random.key(7)
-    if shape[0] == "ids":
-        return (jax.random.randint(key, shape[1:], 0, 11),)
-    if isinstance(shape[0], tuple):
-        return tuple(jax.random.normal(key, one) for one in shape)
-    return (jax.random.normal(key, shape),)
-
-
 def factories(module: ModuleType) -> set[str]:
     """Names of the public functions that `jdl.factory` made."""
     return {
@@ -122,21 +122,24 @@ def factories(module: ModuleType) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("made", "shape"),
-    [case[1:] for case in CASES],
-    ids=[f"{i}-{name}" for i, (name, *_) in enumerate(CASES)],
-)
+@each(CASES)
 def test_every_layer_keeps_its_promises(made: Layer, shape: tuple):
-    check_layer(made, *arrays(shape), tolerance=2e-2 if made.name == "mixed" else 1e-4)
+    keeps_its_promises(made, shape)
+
+
+def every_case() -> list[Case]:
+    """The cases of all the test files beside this one."""
+    files = Path(__file__).parent.glob("test_nn_*.py")
+    modules = [importlib.import_module(file.stem) for file in files]
+    return [case for module in modules for case in getattr(module, "CASES", [])]
 
 
 def test_every_public_factory_is_covered():
-    assert {name for name, *_ in CASES} == factories(nn) | factories(models)
+    assert {name for name, *_ in every_case()} == factories(nn) | factories(models)
 
 
 def test_a_case_is_named_after_its_layer():
-    assert all(name == made.name for name, made, _ in CASES)
+    assert [name for name, made, _ in every_case() if name != made.name] == []
 
 
 def test_check_layer_refuses_an_impure_layer():

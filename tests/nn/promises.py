@@ -1,0 +1,46 @@
+"""What the tests of every family of layers share: cases, their inputs and the promises.
+
+A test file of a family holds `CASES`, a list of `(name, layer, shapes)`: the name is that of
+the public factory, and the shapes are one input's, a tuple of several inputs', or
+`("ids", ...)` for integers below 11, or `("mask", ...)` for rows of True, then False.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import pytest
+
+from jdl import Layer
+from jdl.testing import check_layer
+
+VECTORS, SEQUENCES, IMAGES, VOLUMES = (4, 6), (2, 9, 4), (2, 8, 8, 4), (2, 5, 6, 7, 2)
+
+Case = tuple[str, Layer, tuple]
+
+
+def arrays(shape: tuple) -> tuple:
+    """Random numbers of a shape, of several, or ids."""
+    if isinstance(shape[0], tuple):
+        return tuple(one for part in shape for one in arrays(part))
+    key = jax.random.key(7)
+    if shape[0] == "ids":
+        return (jax.random.randint(key, shape[1:], 0, 11),)
+    if shape[0] == "mask":
+        lengths = jax.random.randint(key, shape[1:-1], 0, shape[-1] + 1)
+        return (jax.numpy.arange(shape[-1]) < lengths[..., None],)
+    return (jax.random.normal(key, shape),)
+
+
+def each(cases: Sequence[Case]) -> Any:
+    """Parametrizes a test over `(made, shape)` of the cases."""
+    return pytest.mark.parametrize(
+        ("made", "shape"),
+        [case[1:] for case in cases],
+        ids=[f"{i}-{name}" for i, (name, *_) in enumerate(cases)],
+    )
+
+
+def keeps_its_promises(made: Layer, shape: tuple) -> None:
+    """The conformance suite on one case."""
+    check_layer(made, *arrays(shape), tolerance=2e-2 if made.name == "mixed" else 1e-4)
