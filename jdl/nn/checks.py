@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, DTypeError, ShapeError
+from jdl.core import Array, ConfigError, DTypeError, Shape, ShapeError
 from jdl.core.show import show
 
 
@@ -37,6 +37,27 @@ def check_rank(x: Array, least: int, axes: str) -> None:
             f"expected [{axes}], at least {least} axes, got {show(x)}"
             + (": add a batch axis with x[None]" if len(x.shape) == least - 1 else "")
         )
+
+
+def check_mask(mask: Array, shape: Shape, axes: str) -> None:
+    """Refuses masks that are not booleans of the one right shape.
+
+    Args:
+      mask: True where entries are valid.
+      shape: the shape it must have.
+      axes: their names, such as `"batch, time"`.
+
+    Raises:
+      DTypeError: numbers, as in a mask of 0 and 1 or one to be added.
+      ShapeError: another shape; masks never broadcast.
+    """
+    if mask.dtype != jnp.bool_:
+        raise DTypeError(
+            f"a mask is boolean, True where entries are valid, got {show(mask)}: "
+            "pass mask.astype(bool), or x > 0"
+        )
+    if mask.shape != shape:
+        raise ShapeError(f"the mask is bool[{axes}], here {list(shape)}, got {show(mask)}")
 
 
 def positive(name: str, value: Any) -> int:
