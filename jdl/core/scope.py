@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jdl.core import tracing
 from jdl.core.blame import locate
 from jdl.core.errors import ConfigError, DTypeError, ShapeError, TransformError, TreeError
-from jdl.core.parts import Array, Key, Param, Slot, State, Training, Tree
+from jdl.core.parts import Array, Key, Param, Shape, Slot, State, Training, Tree
 from jdl.core.plan import Plan
+from jdl.core.show import show
 
 
 class Scope:
@@ -101,7 +102,7 @@ def read(tree: Tree | Plan, name: str, slot: Slot, inputs: tuple) -> Array:
     if (found := jnp.shape(value)) != shape:
         raise ShapeError(
             f"{name!r} has shape {list(found)}, but these inputs need {list(shape)}: "
-            "pass inputs of the size that init saw, or params made for these"
+            + _advice(found, shape, inputs)
         )
     if not hasattr(value, "dtype") or _family(value.dtype) != _family(slot.dtype):
         raise DTypeError(
@@ -167,6 +168,20 @@ def map_parts(visit: Callable[[str, Any], Any], parts: Any, name: str = "") -> A
     if isinstance(parts, list | tuple):
         return [map_parts(visit, part, f"{prefix}{i}") for i, part in enumerate(parts)]
     return visit(name, parts)
+
+
+def _advice(found: Shape, needed: Shape, inputs: tuple) -> str:
+    """What to do about inputs of another size: of images, most often channels come first."""
+    size = jnp.shape(inputs[0]) if inputs and hasattr(inputs[0], "shape") else ()
+    unequal = [pair for pair in zip(found, needed, strict=False) if len(set(pair)) > 1]
+    if len(size) > 2 and len(found) == len(needed) and len(unequal) == 1:
+        [(had, wanted)] = unequal
+        if had * size[-1] == wanted * size[1]:  # also where groups share the channels
+            return (
+                f"channels go last, and axis 1 of {show(inputs[0])} has the size that init saw "
+                "there: move it with jnp.moveaxis(x, 1, -1)"
+            )
+    return "pass inputs of the size that init saw, or params made for these"
 
 
 def _family(dtype: Any) -> str:

@@ -1,7 +1,6 @@
 """Convolution over one, two or three axes."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 from jax.nn.initializers import lecun_normal, zeros
@@ -18,16 +17,16 @@ from jdl.core import (
     layer,
 )
 from jdl.core.show import show
-from jdl.nn.checks import check_float, one_of, positive, promote, window_of
+from jdl.nn.checks import check_float, positive, promote
 from jdl.nn.linear import add_bias
+from jdl.nn.window import Padding, Windows, check_output, windows_of
 
 _LECUN = lecun_normal()
-_AXES = {1: "NLC", 2: "NHWC", 3: "NDHWC"}
-_NAMES = {1: "batch, length, channels", 2: "batch, height, width, channels"}
-_NAMES[3] = "batch, depth, height, width, channels"
-_PADDINGS = ("SAME", "VALID", "CAUSAL")
-
-Padding = str | Sequence[tuple[int, int]]
+NUMBERS = {
+    1: ("NLC", "LIO", "NLC"),
+    2: ("NHWC", "HWIO", "NHWC"),
+    3: ("NDHWC", "DHWIO", "NDHWC"),
+}
 
 
 @factory
@@ -56,7 +55,10 @@ def conv(
       dilation: steps between the entries of a window, in positions.
       groups: blocks of channels that do not see each other; divides both channel counts.
       padding: `"SAME"` (with strides the odd zero goes at the end, as in TensorFlow and Flax),
-        `"VALID"`, `"CAUSAL"` (one axis; position t sees none after t) or pairs (low, high).
+        `"VALID"`, `"CAUSAL"` (one axis; position t sees none after t) or pairs (low, high):
+        PyTorch's `padding=1` is `[(1, 1), (1, 1)]`. `"REFLECT"`, `"REPLICATE"` and
+        `"CIRCULAR"` pad as much as `"SAME"` does at stride 1 and repeat what is there, as
+        Flax does, and PyTorch's padding modes with `padding="same"`.
       use_bias: whether to add one number a channel.
       kernel_init: fills `kernel`, `[*window, c / groups, features]`.
       bias_init: fills `bias`, `[features]`.
@@ -75,106 +77,77 @@ def conv(
       ((5, 5, 1, 6), (2, 24, 24, 6))
     """
     features, groups = positive("features", features), positive("groups", groups)
-    sizes = window_of("window", window)
-    rank, only_rank = len(sizes), not isinstance(window, Sequence)
-    strides = window_of("stride", stride, rank)
-    dilations = window_of("dilation", dilation, rank)
-    pads = padding_of(padding, sizes, dilations)
-    if features % groups:
-        raise ConfigError(f"{groups} groups do not divide {features} features")
+    windows = windows_of("conv", window, stride, dilation, padding)
+    check_groups(features, groups)
 
     def kernel_shape(x: Array) -> Shape:
-        check_space(x, rank, only_rank, "conv")
+        windows.check(x)
         check_float(x, "conv")
-        if x.shape[-1] % groups:
-            raise ShapeError(
-                f"{groups} groups do not divide {x.shape[-1]} channels of {show(x)}"
-            )
-        return *sizes, x.shape[-1] // groups, features
+        return *windows.sizes, group_size(x, groups), features
 
-    def convolve(x: Array, kernel: Array) -> Array:
-        batched = x.reshape(-1, *x.shape[-rank - 1 :]) if x.ndim != rank + 2 else x
-        y = jax.lax.conv_general_dilated(
-            batched,
-            kernel,
-            strides,
-            pads,
-            rhs_dilation=dilations,
-            dimension_numbers=(_AXES[rank], _AXES[rank][1:-1] + "IO", _AXES[rank]),
-            feature_group_count=groups,
-        )
-        check_output(x, y.shape[1:-1])
-        return y.reshape(*x.shape[: -rank - 1], *y.shape[1:]) if x.ndim != rank + 2 else y
+    def apply(x: Array, kernel: Array) -> Array:
+        return convolve(x, kernel, windows, groups)
 
     kernel = Param(kernel_init, kernel_shape)
-    if not use_bias:
+    return affine(apply, kernel, Param(bias_init, (features,)) if use_bias else None)
+
+
+def convolve(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
+    """`[..., *space, c], [*window, c / groups, f] -> [..., *space', f]`.
+
+    Raises:
+      ShapeError: the window is larger than the inputs.
+    """
+    rank = windows.rank
+    lead = x.shape[: -rank - 1]
+    padded, pads = windows.pad(x)
+    y = jax.lax.conv_general_dilated(
+        padded if len(lead) == 1 else padded.reshape(-1, *padded.shape[-rank - 1 :]),
+        kernel,
+        windows.strides,
+        pads,
+        rhs_dilation=windows.dilations,
+        dimension_numbers=NUMBERS[rank],
+        feature_group_count=groups,
+    )
+    check_output(x, y.shape[1:-1])
+    return y if len(lead) == 1 else y.reshape(*lead, *y.shape[1:])
+
+
+def affine(apply: Callable[..., Array], kernel: Param, bias: Param | None) -> Layer:
+    """The layer `apply(x, kernel) + bias`, all in the dtype that they promote to."""
+    if bias is None:
 
         @layer(kernel=kernel)
         def forward(x, *, kernel):
-            return convolve(*promote(x, kernel))
+            return apply(*promote(x, kernel))
 
     else:
 
-        @layer(kernel=kernel, bias=Param(bias_init, (features,)))
+        @layer(kernel=kernel, bias=bias)
         def forward(x, *, kernel, bias):
             x, kernel, bias = promote(x, kernel, bias)
-            return add_bias(convolve(x, kernel), bias)
+            return add_bias(apply(x, kernel), bias)
 
     return forward
 
 
-def padding_of(
-    padding: Padding, window: Sequence[int], dilation: Sequence[int]
-) -> str | list[tuple[int, int]]:
-    """The padding as `jax.lax` takes it.
+def check_groups(features: int, groups: int) -> None:
+    """Refuses groups that do not divide the channels that come out.
 
     Raises:
-      ConfigError: an unknown name, `"CAUSAL"` for more axes than one, or wrong pairs.
+      ConfigError: they do not.
     """
-    if isinstance(padding, str):
-        if one_of("padding", padding, _PADDINGS) != "CAUSAL":
-            return padding
-        if len(window) != 1:
-            raise ConfigError("padding='CAUSAL' is for one axis of time, got a window of more")
-        return [((window[0] - 1) * dilation[0], 0)]
-    pairs = list(padding) if isinstance(padding, Sequence) else []
-    whole = all(_is_pair(pair) for pair in pairs)
-    if not whole or len(pairs) != len(window):
-        raise ConfigError(
-            f"padding is one of {_PADDINGS} or {len(window)} pairs (low, high), got {padding!r}"
-        )
-    return [(low, high) for low, high in pairs]
+    if features % groups:
+        raise ConfigError(f"{groups} groups do not divide {features} features")
 
 
-def _is_pair(pair: object) -> bool:
-    if not isinstance(pair, Sequence) or len(pair) != 2:
-        return False
-    return all(isinstance(n, int) and n >= 0 for n in pair)
-
-
-def check_space(x: Array, rank: int, only_rank: bool, what: str) -> None:
-    """Refuses inputs of another rank than the window's.
+def group_size(x: Array, groups: int) -> int:
+    """How many of the channels that come in are in one group.
 
     Raises:
-      ShapeError: too few axes, or too many for a window given as an int.
+      ShapeError: the groups do not divide them.
     """
-    if len(x.shape) < rank + 2:
-        raise ShapeError(
-            f"{what} over {rank} axes expects [{_NAMES[rank]}], got {show(x)}"
-            + (": add a batch axis with x[None]" if len(x.shape) == rank + 1 else "")
-        )
-    if only_rank and len(x.shape) != 3:
-        raise ShapeError(
-            f"{what} with an int for its window is for sequences [{_NAMES[1]}], got {show(x)}: "
-            f"for {len(x.shape) - 2} axes give a tuple of {len(x.shape) - 2} sizes"
-        )
-
-
-def check_output(x: Array, space: Sequence[int]) -> None:
-    """Refuses a window that does not fit.
-
-    Raises:
-      ShapeError: nothing would come out of inputs that hold something.
-    """
-    if math.prod(space) == 0:
-        raise ShapeError(f"the window is larger than the inputs {show(x)}: nothing comes out")
+    if x.shape[-1] % groups:
+        raise ShapeError(f"{groups} groups do not divide {x.shape[-1]} channels of {show(x)}")
+    return x.shape[-1] // groups

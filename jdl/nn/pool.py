@@ -9,7 +9,7 @@ import numpy as np
 from jdl.core import Array, Layer, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn.checks import check_float, window_of
-from jdl.nn.conv import Padding, check_output, check_space, padding_of
+from jdl.nn.window import Padding, check_output, check_space, padding_of
 
 
 @factory
