@@ -18,10 +18,21 @@ from jdl.core.errors import (
     TreeError,
 )
 from jdl.core.layer import Layer, UnusedPartWarning, Variables, check_key, factory, layer
-from jdl.core.parts import Array, Initializer, Key, Param, Shape, State, Training, Tree
+from jdl.core.parts import (
+    PLANNING,
+    Array,
+    Initializer,
+    Key,
+    Param,
+    Shape,
+    State,
+    Training,
+    Tree,
+)
 from jdl.core.plan import Plan
 
 __all__ = [
+    "PLANNING",
     "Array",
     "CheckpointCorrupt",
     "CheckpointError",

@@ -24,8 +24,9 @@ import numpy as np
 
 from jdl.core.blame import tell
 from jdl.core.errors import ConfigError, DTypeError, KeyMissing
-from jdl.core.parts import Array, Key, Slot, State, Training, Tree
-from jdl.core.plan import Plan, fill
+from jdl.core.fill import fill
+from jdl.core.parts import PLANNING, Array, Key, Slot, State, Training, Tree
+from jdl.core.plan import Plan
 from jdl.core.scope import Scope, check_names, checked_state, map_parts
 from jdl.core.show import show, show_call
 
@@ -130,7 +131,7 @@ class Layer:
 
         def outputs(*inputs):
             key = jax.random.key(0)
-            return self.run(plan, plan, *inputs, key=key, training=True)[0]
+            return self.run(plan, plan, *inputs, key=key, training=PLANNING)[0]
 
         try:
             check_inputs(inputs)

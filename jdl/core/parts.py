@@ -86,7 +86,18 @@ class Key:
 
 @dataclass(frozen=True)
 class Training:
-    """A part that is True in training and False otherwise."""
+    """A part that is True in training and False otherwise.
+
+    While `init` looks for arrays it is `PLANNING`, which counts as true: what runs in training
+    alone is found, and a layer that refuses to train on something can let it pass.
+    """
+
+
+class Planning(int):
+    """True, where nothing is trained: the inputs are examples of shapes alone."""
+
+
+PLANNING = Planning(1)
 
 
 @dataclass(frozen=True)

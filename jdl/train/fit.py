@@ -120,7 +120,13 @@ class _Loop:
         self.order = jax.jit(order, static_argnums=2)
 
     def prepare(self, train: TrainState) -> None:
-        """Chooses how many steps to compile into one program."""
+        """Chooses how many steps to compile into one program.
+
+        A last batch that the model refuses is an error here, before an epoch is lost.
+        """
+        if rest := self.length % self.size:
+            last = jax.eval_shape(lambda d: take(d, jnp.arange(rest)), self.data)
+            jax.eval_shape(self.learner.step, train, last)
         if self.per_program is None:
             alone = prefers_single_steps(self.learner, train, self.batch)
             self.per_program = 1 if alone else 64

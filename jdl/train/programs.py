@@ -61,7 +61,20 @@ def prefers_single_steps(learner: Learner, train: TrainState, batch: Any) -> boo
     """
     if jax.default_backend() != "cpu":
         return False
-    return "conv_general_dilated" in str(jax.make_jaxpr(learner.step)(train, batch))
+    return "conv_general_dilated" in _primitives(jax.make_jaxpr(learner.step)(train, batch))
+
+
+def _primitives(jaxpr: Any) -> set[str]:
+    """Names of the operations of a program, and of those inside loops and calls."""
+    names = {equation.primitive.name for equation in jaxpr.eqns}
+    for equation in jaxpr.eqns:
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+        names = names.union(*(_primitives(each) for each in inner if _is_program(each)))
+    return names
+
+
+def _is_program(value: Any) -> bool:
+    return hasattr(value, "eqns")
 
 
 def _step(

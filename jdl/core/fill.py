@@ -1,0 +1,125 @@
+"""Makes the arrays of a plan, each from a key that depends on its path alone.
+
+Compiling the draws is what costs time, so slots alike in initializer, shape and dtype share one
+program, which gives every one the values that it would get alone.
+"""
+
+import functools
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jdl.core.parts import Array, Initializer, Param, Planned, Shape, State
+from jdl.core.plan import Plan
+from jdl.core.threefry import generator
+
+
+class Recipe(NamedTuple):
+    """What slots that are alike have in common."""
+
+    init: Initializer
+    shape: Shape
+    dtype: Any
+    copies: Shape
+
+
+def fill(plan: Plan, key: Array) -> tuple[dict, dict]:
+    """The arrays of a plan as nested dicts: `(params, state)`."""
+    alike: dict[Recipe, list[tuple[str, Planned]]] = defaultdict(list)
+    for path, slot in plan.walk():
+        alike[Recipe(slot.init, slot.shape, slot.dtype, slot.copies)].append((path, slot))
+    random = {recipe: m for recipe, m in alike.items() if not _is_constant(*recipe[:3])}
+    keys = _keys(key, [path for members in random.values() for path, _ in members])
+    trees: dict[type, dict] = {Param: {}, State: {}}
+    for recipe, members in alike.items():
+        if recipe in random:
+            own, keys = keys[: len(members)], keys[len(members) :]
+            arrays = _draw(own, generator(key), recipe)
+        else:
+            arrays = [_constant(recipe) for _ in members]
+        for (path, slot), array in zip(members, arrays, strict=True):
+            _insert(trees[slot.kind], path.split("/"), array)
+    return trees[Param], trees[State]
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_constant(init: Initializer, shape: Shape, dtype: Any) -> bool:
+    """Whether an initializer never reads its key, as `zeros` does not."""
+    jaxpr = jax.make_jaxpr(lambda key: init(key, shape, dtype))(jax.random.key(0)).jaxpr
+    read = [variable for equation in jaxpr.eqns for variable in equation.invars]
+    return jaxpr.invars[0] not in [v for v in read if not hasattr(v, "val")]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _constant(recipe: Recipe) -> Array:
+    value = recipe.init(jax.random.key(0), recipe.shape, recipe.dtype)
+    return jnp.broadcast_to(value, recipe.copies + recipe.shape)
+
+
+def _draw(keys: Array | np.ndarray, source: Any, recipe: Recipe) -> Sequence[Array]:
+    """One array for each row of key data."""
+    if len(keys) == 1:
+        return [_draw_one(keys[0], source, recipe)]
+    rows = _draw_many(keys, source, recipe)
+    shape = recipe.copies + recipe.shape
+    return [_shaped_row(rows, i, shape) for i in range(len(keys))]
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draw_one(data: Array, source: Any, recipe: Recipe) -> Array:
+    key = jax.random.wrap_key_data(data, impl=source)
+    init, shape, dtype, copies = recipe
+    if not copies:
+        return init(key, shape, dtype)
+    keys = jax.random.split(key, math.prod(copies))
+    return jax.lax.map(lambda k: init(k, shape, dtype), keys).reshape(copies + shape)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draw_many(data: Array, source: Any, recipe: Recipe) -> Array:
+    """Flat rows, `[len(data), size]`: slices of two axes compile faster than those of many."""
+
+    def one(row: Array) -> Array:
+        return _draw_one(row, source, recipe).reshape(-1)
+
+    return jax.lax.map(one, data)  # a loop keeps XLA from drawing anew for every slice
+
+
+@functools.partial(jax.jit, static_argnums=2, inline=True)
+def _shaped_row(rows: Array, index: int, shape: Shape) -> Array:
+    return jax.lax.dynamic_index_in_dim(rows, index, keepdims=False).reshape(shape)
+
+
+def _keys(key: Array, paths: Sequence[str]) -> Array | np.ndarray:
+    """Key data for every path, `uint32[paths, ...]`; on the host unless it is traced."""
+    if not paths:
+        return np.zeros((0, 2), np.uint32)
+    data = _fold(key, np.array([_words(path) for path in paths], np.uint32))
+    return data if isinstance(data, jax.core.Tracer) else np.asarray(data)
+
+
+@jax.jit
+def _fold(key: Array, words: Array) -> Array:
+    def one(word: Array) -> Array:
+        own = jax.random.fold_in(jax.random.fold_in(key, word[0]), word[1])
+        return jax.random.key_data(own)
+
+    return jax.lax.map(one, words)
+
+
+def _words(path: str) -> tuple[int, int]:
+    """64 bits of a path: enough that two paths of one model never share them."""
+    digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def _insert(tree: dict, path: list[str], array: Array) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = array
