@@ -1,11 +1,22 @@
 """Layers, and what a model file needs beside them: activations and initializers."""
 
 from jax.nn import (
+    celu,
     elu,
     gelu,
-    initializers,
+    glu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
     leaky_relu,
+    log1mexp,
+    log_sigmoid,
     log_softmax,
+    logmeanexp,
+    logsumexp,
+    mish,
+    one_hot,
     relu,
     relu6,
     selu,
@@ -14,15 +25,38 @@ from jax.nn import (
     soft_sign,
     softmax,
     softplus,
+    sparse_plus,
+    sparse_sigmoid,
+    squareplus,
+    standardize,
+    swish,
+    tanh,
 )
-from jax.numpy import tanh
 
+from jdl.nn import initializers
+from jdl.nn.activation import (
+    gumbel_softmax,
+    hard_shrink,
+    soft_shrink,
+    softmin,
+    sparsemax,
+    straight_through,
+    straight_through_sign,
+    straight_through_ternary,
+    tanh_shrink,
+    threshold,
+)
 from jdl.nn.combine import concatenate, identity, parallel, residual, serial
 from jdl.nn.conv import conv
-from jdl.nn.embed import embed
-from jdl.nn.linear import dense
+from jdl.nn.embed import embed, embed_bag
+from jdl.nn.equation import einsum
+from jdl.nn.gated import gated, maxout
+from jdl.nn.general import dense_general
+from jdl.nn.learned import prelu, rrelu, snake
+from jdl.nn.linear import bilinear, dense, ternary_dense
 from jdl.nn.norm import batch_norm, layer_norm
 from jdl.nn.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from jdl.nn.rational import rational
 from jdl.nn.shape import flatten
 from jdl.nn.stochastic import dropout
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
@@ -30,38 +64,76 @@ from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
 __all__ = [
     "avg_pool",
     "batch_norm",
+    "bilinear",
+    "celu",
     "concatenate",
     "conv",
     "dense",
+    "dense_general",
     "dropout",
+    "einsum",
     "elu",
     "embed",
+    "embed_bag",
     "ensemble",
     "flatten",
     "freeze",
+    "gated",
     "gelu",
     "global_avg_pool",
     "global_max_pool",
+    "glu",
+    "gumbel_softmax",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
     "identity",
     "initializers",
     "layer_norm",
     "leaky_relu",
+    "log1mexp",
+    "log_sigmoid",
     "log_softmax",
+    "logmeanexp",
+    "logsumexp",
     "max_pool",
+    "maxout",
+    "mish",
     "mixed",
+    "one_hot",
     "parallel",
+    "prelu",
+    "rational",
     "recurrent",
     "relu",
     "relu6",
     "remat",
     "residual",
+    "rrelu",
     "selu",
     "serial",
     "sigmoid",
     "silu",
+    "snake",
+    "soft_shrink",
     "soft_sign",
     "softmax",
+    "softmin",
     "softplus",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
     "stack",
+    "standardize",
+    "straight_through",
+    "straight_through_sign",
+    "straight_through_ternary",
+    "swish",
     "tanh",
+    "tanh_shrink",
+    "ternary_dense",
+    "threshold",
 ]

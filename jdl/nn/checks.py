@@ -75,6 +75,21 @@ def positive(name: str, value: Any) -> int:
     return number
 
 
+def nonnegative(name: str, value: Any) -> Any:
+    """A number that is not negative.
+
+    Raises:
+      ConfigError: it is something else.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not value >= 0
+    ):
+        raise ConfigError(f"{name} is a number, {name} >= 0, got {value!r}")
+    return value
+
+
 def rate_of(name: str, value: Any) -> Any:
     """A rate in [0, 1), or a traced scalar, which is taken as it is.
 
@@ -115,8 +130,9 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """
     if value in choices:
         return value
-    near = difflib.get_close_matches(str(value).upper(), choices, 1, 0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    spelled = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(value).lower(), spelled, 1, 0.5)
+    hint = f"; did you mean {spelled[near[0]]!r}?" if near else ""
     raise ConfigError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 
 
