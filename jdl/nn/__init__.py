@@ -54,7 +54,11 @@ from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
-from jdl.nn.norm import batch_norm, layer_norm
+from jdl.nn.norm import layer_norm, rms_norm, unit_norm
+from jdl.nn.norm_batch import batch_norm
+from jdl.nn.norm_group import group_norm, instance_norm
+from jdl.nn.norm_response import filter_response_norm, local_response_norm
+from jdl.nn.normalize import fit_normalize, normalize
 from jdl.nn.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jdl.nn.rational import rational
 from jdl.nn.shape import flatten
@@ -76,6 +80,8 @@ __all__ = [
     "embed",
     "embed_bag",
     "ensemble",
+    "filter_response_norm",
+    "fit_normalize",
     "flatten",
     "freeze",
     "gated",
@@ -83,6 +89,7 @@ __all__ = [
     "global_avg_pool",
     "global_max_pool",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "hard_shrink",
     "hard_sigmoid",
@@ -91,8 +98,10 @@ __all__ = [
     "hard_tanh",
     "identity",
     "initializers",
+    "instance_norm",
     "layer_norm",
     "leaky_relu",
+    "local_response_norm",
     "log1mexp",
     "log_sigmoid",
     "log_softmax",
@@ -102,6 +111,7 @@ __all__ = [
     "maxout",
     "mish",
     "mixed",
+    "normalize",
     "one_hot",
     "parallel",
     "prelu",
@@ -111,6 +121,7 @@ __all__ = [
     "relu6",
     "remat",
     "residual",
+    "rms_norm",
     "rrelu",
     "selu",
     "serial",
@@ -136,4 +147,5 @@ __all__ = [
     "tanh_shrink",
     "ternary_dense",
     "threshold",
+    "unit_norm",
 ]

@@ -1,6 +1,7 @@
 """Checks that layers share: of their inputs at trace time, of arguments when made."""
 
 import difflib
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,19 @@ def check_float(x: Array, what: str = "this layer") -> None:
         raise DTypeError(
             f"{what} needs floating-point inputs, got {show(x)}: convert (and scale) them with "
             "x.astype(jnp.float32), or look ids up with nn.embed"
+        )
+
+
+def check_real(x: Array, what: str) -> None:
+    """Refuses all but floating-point numbers.
+
+    Raises:
+      DTypeError: `x` is complex, integers or booleans.
+    """
+    check_float(x, what)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise DTypeError(
+            f"{what} needs real inputs, got {show(x)}: pass x.real and x.imag, or abs(x)"
         )
 
 
@@ -104,6 +118,18 @@ def rate_of(name: str, value: Any) -> Any:
         or not 0 <= value < 1
     ):
         raise ConfigError(f"{name} is a number, 0 <= {name} < 1, got {value!r}")
+    return value
+
+
+def above_zero(name: str, value: Any) -> Any:
+    """A positive number.
+
+    Raises:
+      ConfigError: it is something else, or NaN.
+    """
+    numeric = isinstance(value, int | float | np.floating | np.integer)
+    if isinstance(value, bool) or not numeric or not 0 < value < math.inf:
+        raise ConfigError(f"{name} is a positive number, got {value!r}")
     return value
 
 
