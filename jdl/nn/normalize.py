@@ -16,9 +16,10 @@ from jdl.nn.norm import trailing
 
 @factory
 def normalize(*, axes: int = 1, epsilon: float = 1e-7, inverse: bool = False) -> Layer:
-    """Standardizes inputs by a mean and a variance of its state: `[..., d] -> [..., d]`.
+    """Standardizes inputs by a mean and a variance in its state: `[..., d] -> [..., d]`.
 
-    `y = (x - mean) / max(sqrt(var), epsilon)`, Keras's `Normalization`. The state, `mean`,
+    `y = (x - mean) / max(sqrt(var), epsilon)`, Keras's `Normalization` (PyTorch's function
+    `normalize` is our `unit_norm`). The state, `mean`,
     `var` and `count`, is what `fit_normalize` measured on data; no call changes it, and at
     first the layer is the identity.
 
@@ -84,7 +85,8 @@ def fit_normalize(
     number = math.prod(x.shape[axis] for axis in over)
     if number == 0:
         raise ShapeError(f"{show(x)} holds no example to measure")
-    mean, var, _ = moments(*widened(jnp.asarray(x)), over)
+    (wide,) = widened(jnp.asarray(x))
+    mean, var, _ = moments(wide, over)
     count = jnp.asarray(number, mean.dtype)
     if state is not None:
         before, change = state["count"], mean - state["mean"]
