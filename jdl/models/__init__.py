@@ -1,6 +1,22 @@
 """Architectures by name, each with its paper."""
 
+from jdl.models.densenet import densenet, densenet_cifar
 from jdl.models.lenet import lenet5, lenet1989
 from jdl.models.mlp import mlp
+from jdl.models.resnet import resnet, resnet_cifar
+from jdl.models.vgg import vgg, vgg_small
+from jdl.models.wide_resnet import resnet_v2, wide_resnet
 
-__all__ = ["lenet1989", "lenet5", "mlp"]
+__all__ = [
+    "densenet",
+    "densenet_cifar",
+    "lenet1989",
+    "lenet5",
+    "mlp",
+    "resnet",
+    "resnet_cifar",
+    "resnet_v2",
+    "vgg",
+    "vgg_small",
+    "wide_resnet",
+]

@@ -148,15 +148,15 @@ def window_of(name: str, value: Any, rank: int | None = None) -> tuple[int, ...]
     return window
 
 
-def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
-    """One of the named choices.
+def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
+    """One of the choices, names or numbers.
 
     Raises:
       ConfigError: it is none of them; the nearest is suggested.
     """
     if value in choices:
         return value
-    spelled = {choice.lower(): choice for choice in choices}
+    spelled = {choice.lower(): choice for choice in choices if isinstance(choice, str)}
     near = difflib.get_close_matches(str(value).lower(), spelled, 1, 0.5)
     hint = f"; did you mean {spelled[near[0]]!r}?" if near else ""
     raise ConfigError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}{hint}")

@@ -1,0 +1,136 @@
+"""Architectures: numbers of parameters, shapes of stages, and what they refuse."""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jdl
+from jdl import Layer, Param, models, tree
+from jdl.models.resnet import subsampled
+
+ROWS = re.findall(
+    r"^\| `(models\.\w+\(.*?\))` \| `(.*?)` \| ([\d,]+) \| (\S.*\S) \|$",
+    (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+IMAGE, SMALL = (1, 224, 224, 3), (1, 32, 32, 3)
+
+
+def spec(text: str) -> jax.ShapeDtypeStruct:
+    """What `float32[2,3]` describes."""
+    dtype, shape = text.rstrip("]").split("[")
+    return jax.ShapeDtypeStruct(tuple(map(int, shape.split(","))), jnp.dtype(dtype))
+
+
+def plan(model: Layer, shape: tuple):
+    return model.plan(jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+@pytest.mark.parametrize(("model", "inputs", "count", "source"), ROWS, ids=lambda x: x[:40])
+def test_the_number_of_parameters_is_that_of_the_source(model, inputs, count, source):
+    made = eval(model, {"models": models}).plan(*map(spec, inputs.split(" ")))
+    slots = {path: slot.full_shape for path, slot in made.walk() if slot.kind is Param}
+    arrays = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in slots.items()}
+    assert f"{tree.count(arrays):,}" == count, source
+
+
+def test_the_table_has_every_model():
+    named = {re.match(r"models\.(\w+)", model)[1] for model, *_ in ROWS}
+    assert named | {"mlp"} == set(models.__all__)
+    assert all(source for *_, source in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "stages"),
+    [
+        (models.resnet(18), IMAGE, [(56, 64), (28, 128), (14, 256), (7, 512)]),
+        (models.resnet(50), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
+        (models.resnet_v2(50), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
+        (models.resnet_cifar(20), SMALL, [(32, 16), (16, 32), (8, 64)]),
+        (models.wide_resnet(16, 4), SMALL, [(32, 64), (16, 128), (8, 256)]),
+        (models.vgg(16), IMAGE, [(112, 64), (56, 128), (28, 256), (14, 512), (7, 512)]),
+        (models.vgg_small(), SMALL, [(16, 32), (8, 64), (4, 128)]),
+        (models.densenet(121), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 1024)]),
+        (models.densenet_cifar(100), SMALL, [(32, 216), (16, 300), (8, 342)]),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_stages_have_the_shapes_of_the_paper(model, shape, stages):
+    made = plan(model, shape)
+    parts = [part for part in made.children if re.match(r"(stage|block)\d", part)]
+    outputs = [made.children[part].output.shape for part in parts]
+    assert outputs == [(1, side, side, features) for side, features in stages]
+    assert made.output.shape[0] == 1 and made.output.ndim == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: models.resnet(20), "depth is one of 18, 34, 50, 101, 152, got 20"),
+        (lambda: models.resnet("18"), "depth is one of 18, 34, 50, 101, 152, got '18'"),
+        (lambda: models.resnet(strided_window=2), "strided_window is one of 1, 3, got 2"),
+        (lambda: models.resnet(classes=0), "classes is a positive int, got 0"),
+        (lambda: models.resnet(width=-1), "width is a positive int, got -1"),
+        (lambda: models.resnet_v2(18), "depth is one of 50, 101, 152, 200, got 18"),
+        (lambda: models.resnet_cifar(18), "depth is 6 n + 2, such as 20"),
+        (lambda: models.resnet_cifar(2), "depth is 6 n + 2, such as 20"),
+        (lambda: models.wide_resnet(28.5), "depth is a positive int, got 28.5"),
+        (lambda: models.wide_resnet(27), "depth is 6 n + 4, such as 16"),
+        (lambda: models.wide_resnet(rate=1.0), "0 <= rate < 1, got 1.0"),
+        (lambda: models.vgg(hidden=0), "hidden is a positive int, got 0"),
+        (lambda: models.vgg(12), "depth is one of 11, 13, 16, 19, got 12"),
+        (lambda: models.vgg_small(widths=(8, 0)), "widths is a positive int, got 0"),
+        (lambda: models.densenet(100), "depth is one of 121, 169, 201, 264, got 100"),
+        (lambda: models.densenet((2, 0)), "depth is a positive int, got 0"),
+        (lambda: models.densenet_cifar(growth=0), "growth is a positive int, got 0"),
+        (lambda: models.densenet_cifar(101), "depth is 6 n + 4, such as 40"),
+    ],
+)
+def test_wrong_arguments_fail_when_the_model_is_made(make, text):
+    with pytest.raises(jdl.ConfigError, match=re.escape(text)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((32, 32, 3), "got float32[32,32,3]: add a batch axis with x[None]"),
+        ((2, 784), "got float32[2,784]"),
+        ((2, 5, 32, 32, 3), "got float32[2,5,32,32,3]"),
+        ((2, 3, 32, 32), "channels come last"),
+        ((2, 32, 31, 3), "32 x 32 or more, got float32[2,32,31,3]"),
+    ],
+)
+@pytest.mark.parametrize(
+    "model", [models.resnet(18), models.vgg(11), models.densenet()], ids=lambda m: m.name
+)
+def test_what_is_no_image_is_refused(model, shape, text):
+    with pytest.raises(jdl.ShapeError, match=re.escape(text)):
+        plan(model, shape)
+
+
+def test_images_of_integers_are_refused():
+    with pytest.raises(jdl.DTypeError, match="convert"):
+        models.resnet_cifar(8).plan(jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.uint8))
+
+
+def test_equal_calls_give_equal_models():
+    assert models.resnet(50) == models.resnet(50) != models.resnet(101)
+    assert repr(models.resnet(50, width=32)) == "resnet(50, width=32)"
+
+
+def test_depth_is_stacked():
+    made = plan(models.resnet_cifar(110), SMALL)
+    shapes = {path: slot.full_shape for path, slot in made.walk()}
+    assert shapes["stage2/first/conv2/kernel"] == (3, 3, 32, 32)
+    assert shapes["stage2/rest/conv2/kernel"] == (17, 3, 3, 32, 32)
+
+
+def test_shortcuts_without_parameters_keep_every_second_pixel():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    y = subsampled(7, 2)(x)
+    assert y.shape == (2, 3, 3, 7)
+    assert (y[..., :3] == x[:, ::2, ::2]).all() and (y[..., 3:] == 0).all()

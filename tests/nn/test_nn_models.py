@@ -1,0 +1,90 @@
+"""Every architecture, very small: it trains, and keeps the promises of a layer."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from promises import Case, arrays, each, keeps_its_promises
+
+from jdl import Layer, losses, models, nn
+
+norm = functools.partial(nn.batch_norm, momentum=0.9)
+
+CASES: list[Case] = [
+    ("densenet", models.densenet((1, 2), 3, growth=2), (2, 32, 32, 1)),
+    ("densenet_cifar", models.densenet_cifar(10, 3, growth=2, rate=0.2), (2, 8, 9, 1)),
+    ("resnet", models.resnet(18, 3, width=2), (2, 32, 32, 1)),
+    ("resnet_cifar", models.resnet_cifar(14, 3, width=2, norm=norm), (2, 8, 9, 1)),
+    ("resnet_v2", models.resnet_v2(50, 3, width=1), (2, 32, 32, 1)),
+    ("vgg", models.vgg(11, 3, width=2, hidden=4), (2, 32, 32, 1)),
+    ("vgg_small", models.vgg_small(3, widths=(2, 3)), (2, 8, 8, 1)),
+    ("wide_resnet", models.wide_resnet(10, 2, 3, width=1, rate=0.3), (2, 8, 8, 1)),
+    ("wide_resnet", models.wide_resnet(16, 1, 3, width=2), (2, 8, 8, 1)),
+]
+WHOLE = ["vgg_small"]  # through all of `check_layer`, which takes long
+
+
+def variables(model: Layer, *inputs) -> tuple:
+    """What `init` makes, in shape and in size of the numbers, compiling nothing."""
+    generator = np.random.default_rng(0)
+
+    def fill(path, leaf):
+        name = path[-1].key
+        if len(leaf.shape) < 2 or name in ("scale", "bias", "mean", "var"):
+            return np.full(leaf.shape, name in ("scale", "var"), leaf.dtype)
+        size = math.prod(leaf.shape[-4:-1])
+        return (generator.normal(size=leaf.shape) * size**-0.5).astype(leaf.dtype)
+
+    like = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    return jax.tree_util.tree_map_with_path(fill, tuple(like))
+
+
+@each([case for case in CASES if case[0] in WHOLE])
+def test_a_model_keeps_the_promises_of_a_layer(made: Layer, shape: tuple):
+    keeps_its_promises(made, shape)
+
+
+@each(CASES)
+def test_every_model_trains_three_steps(made: Layer, shape: tuple):
+    inputs = arrays(shape)
+    params, state = variables(made, *inputs)
+    key = jax.random.key(1)
+
+    def loss_of(params, state):
+        outputs, new = made.apply(params, state, *inputs, key=key, training=True)
+        labels = jnp.arange(math.prod(outputs.shape[:-1])) % outputs.shape[-1]
+        labels = labels.reshape(outputs.shape[:-1])
+        loss = losses.softmax_cross_entropy_with_integer_labels(outputs, labels)
+        return loss.mean(), new
+
+    @jax.jit
+    def step(params, state):
+        (loss, state), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, state)
+        params = jax.tree.map(lambda p, g: p - 0.01 * g, params, gradients)
+        return params, state, loss, jax.tree.map(lambda g: jnp.abs(g).max(), gradients)
+
+    with jax.checking_leaks():
+        *now, first, slopes = step(params, state)
+    for _ in range(2):
+        *now, last, _ = step(*now)
+    assert jnp.isfinite(first) and last < first
+    assert all(0 < slope < jnp.inf for slope in jax.tree.leaves(slopes)), slopes
+    assert jax.tree.map(jnp.shape, now) == jax.tree.map(jnp.shape, [params, state])
+
+
+@each(CASES)
+def test_in_inference_examples_do_not_see_each_other(made: Layer, shape: tuple):
+    inputs = arrays(shape)
+    params, state = variables(made, *inputs)
+
+    @jax.jit
+    def infer(*inputs):
+        return made.apply(params, state, *inputs)
+
+    y, new = infer(*inputs)
+    flipped, _ = infer(*(jnp.flip(x, 0) for x in inputs))
+    assert jnp.allclose(y, jnp.flip(flipped, 0), rtol=1e-4, atol=1e-5)
+    assert not jnp.allclose(y, flipped, rtol=1e-4, atol=1e-5)
+    assert all((a == b).all() for a, b in zip(*map(jax.tree.leaves, (state, new)), strict=True))
