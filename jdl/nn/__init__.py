@@ -48,12 +48,14 @@ from jdl.nn.activation import (
 )
 from jdl.nn.combine import concatenate, identity, parallel, residual, serial
 from jdl.nn.conv import conv
+from jdl.nn.drop_block import drop_block
 from jdl.nn.embed import embed, embed_bag
 from jdl.nn.equation import einsum
 from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
+from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
 from jdl.nn.norm_batch import batch_norm
 from jdl.nn.norm_group import group_norm, instance_norm
@@ -62,10 +64,12 @@ from jdl.nn.normalize import fit_normalize, normalize
 from jdl.nn.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jdl.nn.rational import rational
 from jdl.nn.shape import flatten
-from jdl.nn.stochastic import dropout
+from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
+from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
 
 __all__ = [
+    "alpha_dropout",
     "avg_pool",
     "batch_norm",
     "bilinear",
@@ -74,17 +78,22 @@ __all__ = [
     "conv",
     "dense",
     "dense_general",
+    "drop_block",
+    "drop_path",
     "dropout",
     "einsum",
     "elu",
     "embed",
     "embed_bag",
     "ensemble",
+    "feature_alpha_dropout",
     "filter_response_norm",
     "fit_normalize",
     "flatten",
     "freeze",
     "gated",
+    "gaussian_dropout",
+    "gaussian_noise",
     "gelu",
     "global_avg_pool",
     "global_max_pool",
@@ -136,6 +145,7 @@ __all__ = [
     "sparse_plus",
     "sparse_sigmoid",
     "sparsemax",
+    "spatial_dropout",
     "squareplus",
     "stack",
     "standardize",
@@ -148,4 +158,5 @@ __all__ = [
     "ternary_dense",
     "threshold",
     "unit_norm",
+    "variational_dropout",
 ]
