@@ -1,6 +1,8 @@
 """Architectures by name, each with its paper."""
 
+from jdl.models.alexnet import alexnet, alexnet_small
 from jdl.models.densenet import densenet, densenet_cifar
+from jdl.models.inception import googlenet, inception_small
 from jdl.models.lenet import lenet5, lenet1989
 from jdl.models.mlp import mlp
 from jdl.models.resnet import resnet, resnet_cifar
@@ -8,8 +10,12 @@ from jdl.models.vgg import vgg, vgg_small
 from jdl.models.wide_resnet import resnet_v2, wide_resnet
 
 __all__ = [
+    "alexnet",
+    "alexnet_small",
     "densenet",
     "densenet_cifar",
+    "googlenet",
+    "inception_small",
     "lenet1989",
     "lenet5",
     "mlp",

@@ -53,6 +53,22 @@ def bare_conv(features: int, window: int, **options: Any) -> Layer:
 
 
 @factory
+def conv_relu(features: int, window: int, *, stride: int = 1) -> Layer:
+    """A convolution with bias over a square window, padded alike on all sides, and ReLU.
+
+    Args:
+      features: the number of channels that come out.
+      window: the height and width of the window.
+      stride: steps between windows.
+    """
+    around = (window // 2, window // 2)
+    kernel = conv(
+        features, (window, window), stride=stride, padding=[around, around], kernel_init=HE
+    )
+    return serial(conv=kernel, activation=relu)
+
+
+@factory
 def conv_norm(
     features: int,
     window: int,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from jdl.core import Layer, factory
-from jdl.models.units import HE, conv_norm, images
-from jdl.nn import conv, dense, dropout, flatten, global_avg_pool, max_pool, relu, serial
+from jdl.models.units import HE, conv_norm, conv_relu, images
+from jdl.nn import dense, dropout, flatten, global_avg_pool, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
 
 BLOCKS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -42,11 +42,12 @@ def vgg(
       >>> plan.children["stage5"].output.shape
       (1, 7, 7, 512)
     """
+    depths = BLOCKS[one_of("depth", depth, tuple(BLOCKS))]
     hidden = positive("hidden", hidden)
     widths = [positive("width", width) * 2 ** min(stage, 3) for stage in range(5)]
     return serial(
         images=images(32),
-        **stages(rectified, widths, BLOCKS[one_of("depth", depth, tuple(BLOCKS))]),
+        **stages(lambda width: conv_relu(width, 3), widths, depths),
         flat=flatten(),
         hidden1=serial(dense(hidden, kernel_init=HE), relu, dropout(rate)),
         hidden2=serial(dense(hidden, kernel_init=HE), relu, dropout(rate)),
@@ -86,11 +87,6 @@ def vgg_small(
         drop=dropout(rate),
         head=dense(positive("classes", classes)),
     )
-
-
-def rectified(width: int) -> Layer:
-    """A convolution of 3 x 3 and ReLU."""
-    return serial(conv=conv(width, (3, 3), kernel_init=HE), activation=relu)
 
 
 def stages(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 import jdl
-from jdl import Layer, Param, models, tree
+from jdl import Layer, Param, models, nn, tree
 from jdl.models.resnet import subsampled
 
 ROWS = re.findall(
@@ -31,7 +31,7 @@ def plan(model: Layer, shape: tuple):
 
 @pytest.mark.parametrize(("model", "inputs", "count", "source"), ROWS, ids=lambda x: x[:40])
 def test_the_number_of_parameters_is_that_of_the_source(model, inputs, count, source):
-    made = eval(model, {"models": models}).plan(*map(spec, inputs.split(" ")))
+    made = eval(model, {"models": models, "nn": nn}).plan(*map(spec, inputs.split(" ")))
     slots = {path: slot.full_shape for path, slot in made.walk() if slot.kind is Param}
     arrays = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in slots.items()}
     assert f"{tree.count(arrays):,}" == count, source
@@ -44,23 +44,32 @@ def test_the_table_has_every_model():
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "stages"),
+    ("model", "shape", "named", "stages"),
     [
-        (models.resnet(18), IMAGE, [(56, 64), (28, 128), (14, 256), (7, 512)]),
-        (models.resnet(50), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
-        (models.resnet_v2(50), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
-        (models.resnet_cifar(20), SMALL, [(32, 16), (16, 32), (8, 64)]),
-        (models.wide_resnet(16, 4), SMALL, [(32, 64), (16, 128), (8, 256)]),
-        (models.vgg(16), IMAGE, [(112, 64), (56, 128), (28, 256), (14, 512), (7, 512)]),
-        (models.vgg_small(), SMALL, [(16, 32), (8, 64), (4, 128)]),
-        (models.densenet(121), IMAGE, [(56, 256), (28, 512), (14, 1024), (7, 1024)]),
-        (models.densenet_cifar(100), SMALL, [(32, 216), (16, 300), (8, 342)]),
+        (models.resnet(18), IMAGE, "stage", [(56, 64), (28, 128), (14, 256), (7, 512)]),
+        (models.resnet(50), IMAGE, "stage", [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
+        (models.resnet_v2(50), IMAGE, "stage", [(56, 256), (28, 512), (14, 1024), (7, 2048)]),
+        (models.resnet_cifar(20), SMALL, "stage", [(32, 16), (16, 32), (8, 64)]),
+        (models.wide_resnet(16, 4), SMALL, "stage", [(32, 64), (16, 128), (8, 256)]),
+        (
+            models.vgg(16),
+            IMAGE,
+            "stage",
+            [(112, 64), (56, 128), (28, 256), (14, 512), (7, 512)],
+        ),
+        (models.vgg_small(), SMALL, "stage", [(16, 32), (8, 64), (4, 128)]),
+        (models.densenet(121), IMAGE, "block", [(56, 256), (28, 512), (14, 1024), (7, 1024)]),
+        (models.alexnet(), IMAGE, "pool", [(27, 96), (13, 256), (6, 256)]),
+        (models.alexnet_small(), (1, 28, 28, 3), "module", [(14, 64), (7, 64)]),
+        (models.googlenet(), IMAGE, "block(3b|4e|5b)", [(28, 480), (14, 832), (7, 1024)]),
+        (models.inception_small(), (1, 28, 28, 3), "down", [(14, 160), (7, 240)]),
+        (models.densenet_cifar(100), SMALL, "block", [(32, 216), (16, 300), (8, 342)]),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_stages_have_the_shapes_of_the_paper(model, shape, stages):
+def test_stages_have_the_shapes_of_the_paper(model, shape, named, stages):
     made = plan(model, shape)
-    parts = [part for part in made.children if re.match(r"(stage|block)\d", part)]
+    parts = [part for part in made.children if re.match(named, part)]
     outputs = [made.children[part].output.shape for part in parts]
     assert outputs == [(1, side, side, features) for side, features in stages]
     assert made.output.shape[0] == 1 and made.output.ndim == 2
@@ -69,6 +78,11 @@ def test_stages_have_the_shapes_of_the_paper(model, shape, stages):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
+        (lambda: models.alexnet(widths=(1, 2)), "widths are those of five convolutions, got 2"),
+        (lambda: models.alexnet(widths=(2, 3, 4, 4, 4)), "2 groups do not divide 3 features"),
+        (lambda: models.alexnet_small(hidden=(8, 0)), "hidden is a positive int, got 0"),
+        (lambda: models.googlenet(widest_window=7), "widest_window is one of 3, 5, got 7"),
+        (lambda: models.inception_small(width=0), "width is a positive int, got 0"),
         (lambda: models.resnet(20), "depth is one of 18, 34, 50, 101, 152, got 20"),
         (lambda: models.resnet("18"), "depth is one of 18, 34, 50, 101, 152, got '18'"),
         (lambda: models.resnet(strided_window=2), "strided_window is one of 1, 3, got 2"),

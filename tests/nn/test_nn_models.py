@@ -13,8 +13,12 @@ from jdl import Layer, losses, models, nn
 norm = functools.partial(nn.batch_norm, momentum=0.9)
 
 CASES: list[Case] = [
+    ("alexnet", models.alexnet(3, widths=(4, 4, 4, 4, 4), hidden=8), (2, 63, 64, 1)),
+    ("alexnet_small", models.alexnet_small(3, widths=(2,), hidden=(4,)), (2, 8, 9, 1)),
     ("densenet", models.densenet((1, 2), 3, growth=2), (2, 32, 32, 1)),
     ("densenet_cifar", models.densenet_cifar(10, 3, growth=2, rate=0.2), (2, 8, 9, 1)),
+    ("googlenet", models.googlenet(3), (2, 32, 32, 1)),
+    ("inception_small", models.inception_small(3, width=1), (2, 8, 8, 1)),
     ("resnet", models.resnet(18, 3, width=2), (2, 32, 32, 1)),
     ("resnet_cifar", models.resnet_cifar(14, 3, width=2, norm=norm), (2, 8, 9, 1)),
     ("resnet_v2", models.resnet_v2(50, 3, width=1), (2, 32, 32, 1)),
