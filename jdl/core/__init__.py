@@ -30,6 +30,7 @@ from jdl.core.parts import (
     Tree,
 )
 from jdl.core.plan import Plan
+from jdl.core.probe import probe
 
 __all__ = [
     "PLANNING",
@@ -63,4 +64,5 @@ __all__ = [
     "check_key",
     "factory",
     "layer",
+    "probe",
 ]

@@ -3,6 +3,7 @@
 import functools
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,6 +15,8 @@ from jdl.core.errors import ConfigError, DTypeError, ShapeError, TransformError,
 from jdl.core.parts import Array, Key, Param, Shape, Slot, State, Training, Tree
 from jdl.core.plan import Plan
 from jdl.core.show import show
+
+PROBE = "->"  # where the state of a part holds a probe: no part can have this name
 
 
 class Scope:
@@ -48,8 +51,13 @@ class Scope:
             state = self.new_state.get(name, state)
         try:
             key = self._key_of(part, f"{name}:{count}")
-            outputs, new = part.run(params, state, *inputs, key=key, training=self.training)
-            if part.stateful:
+            probe = None if planning else state.get(PROBE)
+            seen = state if probe is None else {k: v for k, v in state.items() if k != PROBE}
+            outputs, new = part.run(params, seen, *inputs, key=key, training=self.training)
+            if probe is not None:
+                outputs, noted = probe.see(outputs)
+                new = {**new, PROBE: replace(probe, noted=noted)}
+            if new:
                 self._keep(name, state, new)
         except Exception as error:
             locate(error, name, part.name, inputs)

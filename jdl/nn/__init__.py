@@ -55,6 +55,7 @@ from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
+from jdl.nn.lsuv import lsuv
 from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
 from jdl.nn.norm_batch import batch_norm
@@ -66,6 +67,7 @@ from jdl.nn.rational import rational
 from jdl.nn.shape import flatten
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
+from jdl.nn.tie import tie
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "log_softmax",
     "logmeanexp",
     "logsumexp",
+    "lsuv",
     "max_pool",
     "maxout",
     "mish",
@@ -157,6 +160,7 @@ __all__ = [
     "tanh_shrink",
     "ternary_dense",
     "threshold",
+    "tie",
     "unit_norm",
     "variational_dropout",
 ]

@@ -1,6 +1,5 @@
-"""Paths and differences of trees of arrays: nested dicts, tuples and optimizer states."""
+"""Trees of arrays by path: nested dicts, tuples and optimizer states."""
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,23 +18,6 @@ def paths(tree: Any) -> dict[str, Any]:
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves
     }
-
-
-def select(tree: Any, pattern: str) -> dict[str, Any]:
-    """The leaves whose path matches a pattern, where `*` stands for any text.
-
-    Raises:
-      KeyError: no path matches.
-
-    Example:
-      >>> select({"head": {"kernel": 1, "bias": 2}}, "*/kernel")
-      {'head/kernel': 1}
-    """
-    every = paths(tree)
-    found = {path: leaf for path, leaf in every.items() if fnmatch.fnmatchcase(path, pattern)}
-    if not found:
-        raise KeyError(f"no path matches {pattern!r}; the paths are {sorted(every)[:10]}")
-    return found
 
 
 def count(tree: Any) -> int:
