@@ -9,6 +9,7 @@ from jax.nn.initializers import zeros
 from jdl.core import Array, Layer, Param, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn import conv, dense, flatten, max_pool, relu, serial, tanh
+from jdl.nn.checks import promote
 
 
 @factory
@@ -82,7 +83,7 @@ def lenet1989() -> Layer:
         if x.shape[1:] != (16, 16, 1):
             raise ShapeError(f"expected [batch, 16, 16, 1], got {show(x)}")
         hidden = h2(h1(x))
-        return output(h3(hidden.reshape(len(x), -1)))
+        return output(h3(hidden.reshape(len(x), 192)))
 
     return forward
 
@@ -109,6 +110,7 @@ def local_maps(maps: int, sees: int | None = None) -> Layer:
         edges = jnp.pad(x, [(0, 0), (2, 1), (2, 1), (0, 0)], constant_values=-1.0)
         if sees is not None:
             kernel = _scatter(kernel, x.shape[-1])
+        edges, kernel = promote(edges, kernel)
         y = jax.lax.conv_general_dilated(
             edges, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )

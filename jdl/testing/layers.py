@@ -4,26 +4,34 @@ Like scikit-learn's `check_estimator`: one suite, run on every layer that the li
 and open to the layers that users write.
 """
 
+import contextlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jdl.core import Layer
+from jdl.core import Array, Layer, ShapeError, Tree
+from jdl.testing.derivatives import check_derivatives
+from jdl.testing.same import assert_alike, assert_same
+from jdl.tree import paths
 
 
-def check_layer(layer: Layer, *inputs: Any, tolerance: float = 1e-4) -> None:
+def check_layer(
+    layer: Layer, *inputs: Any, tolerance: float = 1e-4, derivatives: bool = True
+) -> None:
     """Raises an AssertionError unless the layer keeps its promises on these inputs.
 
     It checks that init equals its jit and its vmap and traces abstractly; that apply is
     pure, equals its jit, leaks nothing, equals its vmap over a new axis of all inputs in
-    inference, and keeps the structure of its state; that every parameter has a finite
-    gradient in training.
+    inference, traces under `scan` and `checkpoint`, takes bfloat16, and keeps the structure of
+    its state; that every parameter has a finite gradient in training, and that the derivatives
+    of both modes are those of the values, in float64.
 
     Args:
       layer: the layer.
       *inputs: arrays for it.
       tolerance: the largest difference, absolute and relative, that counts as equal.
+      derivatives: False for a layer that stops or replaces derivatives by design.
 
     Example:
       >>> from jdl import nn
@@ -31,22 +39,25 @@ def check_layer(layer: Layer, *inputs: Any, tolerance: float = 1e-4) -> None:
     """
     key = jax.random.key(0)
     params, state = variables = layer.init(key, *inputs)
-    _same(jax.jit(layer.init)(key, *inputs), variables, "init equals its jit", 0)
-    _like(jax.eval_shape(layer.init, key, *inputs), variables, "init traces abstractly")
+    assert_same(jax.jit(layer.init)(key, *inputs), variables, "init equals its jit", 0)
+    assert_alike(jax.eval_shape(layer.init, key, *inputs), variables, "init traces abstractly")
     keys = jax.random.split(key, 2)
     many = jax.vmap(lambda key: layer.init(key, *inputs))(keys)
     member = jax.tree.map(lambda x: x[1], many)
-    _same(member, layer.init(keys[1], *inputs), "init maps over keys", tolerance)
+    assert_same(member, layer.init(keys[1], *inputs), "init maps over keys", tolerance)
     for training in (False, True):
         _check_apply(layer, params, state, key, inputs, training, tolerance)
     _check_vmap(layer, params, state, inputs, tolerance)
+    _check_traces(layer, params, state, key, inputs)
+    if derivatives:
+        check_derivatives(layer, *inputs, training=True, tolerance=tolerance)
 
 
 def _check_apply(
     layer: Layer,
-    params: Any,
-    state: Any,
-    key: Any,
+    params: Tree,
+    state: Tree,
+    key: Array,
     inputs: tuple,
     training: bool,
     tolerance: float,
@@ -58,42 +69,54 @@ def _check_apply(
     with jax.checking_leaks():
         compiled = jax.jit(apply)(params, state, key, inputs)
     first, second = (apply(params, state, key, inputs) for _ in range(2))
-    _same(first, second, "apply depends on its inputs alone", 0)
-    _same(first, compiled, "apply equals its jit", tolerance)
-    _same((params, state, inputs), before, "apply leaves its arguments as they were", 0)
-    _like(first[1], state, "the new state has the structure of the old")
+    assert_same(first, second, "apply depends on its inputs alone", 0)
+    assert_same(first, compiled, "apply equals its jit", tolerance)
+    assert_same((params, state, inputs), before, "apply leaves its arguments as they were", 0)
+    assert_alike(first[1], state, "the new state has the structure of the old")
     if not training:
         return
-
-    def loss(params):
-        leaves = jax.tree.leaves(apply(params, state, key, inputs)[0])
-        return sum(jnp.mean(jnp.square(y)) for y in leaves)
-
-    gradients = jax.grad(loss)(params)
-    _like(gradients, params, "every parameter has a gradient")
-    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        assert jnp.isfinite(gradient).all(), f"broken promise: gradient of {name} is finite"
+    gradients = jax.grad(lambda p: _energy(apply(p, state, key, inputs)[0]))(params)
+    assert_alike(gradients, params, "every parameter has a gradient")
+    for path, gradient in paths(gradients).items():
+        assert jnp.isfinite(gradient).all(), f"broken promise: gradient of {path} is finite"
 
 
-def _check_vmap(layer: Layer, params: Any, state: Any, inputs: tuple, tolerance: float) -> None:
+def _check_vmap(
+    layer: Layer, params: Tree, state: Tree, inputs: tuple, tolerance: float
+) -> None:
     double = jax.tree.map(lambda x: jnp.stack([x, jnp.flip(x, 0)]), inputs)
     mapped = jax.vmap(lambda inputs: layer.apply(params, state, *inputs)[0])(double)
     second = layer.apply(params, state, *jax.tree.map(lambda x: x[1], double))[0]
-    _same(jax.tree.map(lambda y: y[1], mapped), second, "apply equals its vmap", tolerance)
+    mapped = jax.tree.map(lambda y: y[1], mapped)
+    assert_same(mapped, second, "apply equals its vmap", tolerance)
 
 
-def _like(came: Any, expected: Any, promise: str) -> None:
-    kinds = [jax.tree.map(lambda x: (jnp.shape(x), x.dtype), tree) for tree in (came, expected)]
-    assert kinds[0] == kinds[1], f"broken promise: {promise}: {kinds[0]} != {kinds[1]}"
+def _check_traces(layer: Layer, params: Tree, state: Tree, key: Array, inputs: tuple) -> None:
+    """Abstractly, so at the cost of tracing alone: scan, checkpoint and bfloat16."""
+
+    def apply(params, state, inputs):
+        return layer.apply(params, state, *inputs, key=key, training=True)
+
+    def swapped(state, inputs):
+        return apply(params, state, inputs)[::-1]
+
+    two = jax.tree.map(lambda x: jnp.stack([x, x]), inputs)
+    after, outputs = jax.eval_shape(lambda: jax.lax.scan(swapped, state, two))
+    assert_alike(after, state, "a scan hands the state from step to step")
+    single = jax.eval_shape(apply, params, state, inputs)[0]
+    last = jax.tree.map(lambda y: jax.ShapeDtypeStruct(y.shape[1:], y.dtype), outputs)
+    assert_alike(last, single, "a scan gives what its steps give")
+    again = jax.checkpoint(apply)
+    jax.eval_shape(jax.grad(lambda params: _energy(again(params, state, inputs)[0])), params)
+    with contextlib.suppress(ShapeError):  # a loop refuses a carry that its step widens
+        jax.eval_shape(apply, params, state, jax.tree.map(_half, inputs))
 
 
-def _same(came: Any, expected: Any, promise: str, tolerance: float) -> None:
-    _like(came, expected, promise)
-    pairs = zip(
-        jax.tree_util.tree_leaves_with_path(came), jax.tree.leaves(expected), strict=True
-    )
-    for (path, a), b in pairs:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        close = jnp.allclose(a, b, atol=tolerance, rtol=tolerance, equal_nan=True)
-        assert close, f"broken promise: {promise}, at {name}: {a} != {b}"
+def _energy(outputs: Any) -> Array:
+    """The mean square of everything that is a number."""
+    leaves = [y for y in jax.tree.leaves(outputs) if jnp.issubdtype(y.dtype, jnp.inexact)]
+    return jnp.sum(jnp.stack([jnp.mean(jnp.square(jnp.abs(y))) for y in leaves]))
+
+
+def _half(x: Any) -> Any:
+    return x.astype(jnp.bfloat16) if jnp.issubdtype(x.dtype, jnp.floating) else x

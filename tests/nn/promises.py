@@ -12,7 +12,7 @@ import jax
 import pytest
 
 from jdl import Layer
-from jdl.testing import check_layer
+from jdl.testing import batch_independent, check_layer
 
 VECTORS, SEQUENCES, IMAGES, VOLUMES = (4, 6), (2, 9, 4), (2, 8, 8, 4), (2, 5, 6, 7, 2)
 
@@ -41,6 +41,21 @@ def each(cases: Sequence[Case]) -> Any:
     )
 
 
+# Why a layer's derivatives are not those of its values: by precision, or by design.
+OTHER_DERIVATIVES = {"mixed": "computes in another precision", "freeze": "stops gradients"}
+# Why a layer's examples are not rows of its outputs.
+OTHER_ROWS = {"ensemble": "the first axis is that of the members"}
+
+
 def keeps_its_promises(made: Layer, shape: tuple) -> None:
     """The conformance suite on one case."""
-    check_layer(made, *arrays(shape), tolerance=2e-2 if made.name == "mixed" else 1e-4)
+    inputs, tolerance = arrays(shape), 2e-2 if made.name == "mixed" else 1e-4
+    derivatives = made.name not in OTHER_DERIVATIVES
+    check_layer(made, *inputs, tolerance=tolerance, derivatives=derivatives)
+    if made.name not in OTHER_ROWS and _has_batch(made, inputs):
+        batch_independent(made, *inputs, tolerance=tolerance)
+
+
+def _has_batch(made: Layer, inputs: tuple) -> bool:
+    time_first = made.recipe is not None and made.recipe.kwargs.get("axis") == 0
+    return not time_first and all(x.ndim > 1 or "int" in str(x.dtype) for x in inputs)

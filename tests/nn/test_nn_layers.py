@@ -6,7 +6,6 @@ from types import ModuleType
 
 import jax
 import jax.numpy as jnp
-import pytest
 from promises import (
     IMAGES,
     SEQUENCES,
@@ -18,8 +17,7 @@ from promises import (
     keeps_its_promises,
 )
 
-from jdl import Layer, Param, layer, models, nn
-from jdl.testing import check_layer
+from jdl import Layer, layer, models, nn
 
 
 @layer(mix=nn.dense(4))
@@ -133,27 +131,6 @@ def test_every_public_factory_is_covered():
 
 def test_a_case_is_named_after_its_layer():
     assert [name for name, made, _ in every_case() if name != made.name] == []
-
-
-def test_check_layer_refuses_an_impure_layer():
-    counted = []
-
-    @layer()
-    def drifting(x):
-        counted.append(1)
-        return x + len(counted)
-
-    with pytest.raises(AssertionError, match="depends on its inputs alone"):
-        check_layer(drifting, jnp.ones((2, 3, 4)))
-
-
-def test_check_layer_refuses_an_infinite_gradient():
-    @layer(gain=Param(nn.initializers.zeros, (3,)))
-    def root(x, *, gain):
-        return x * jnp.sqrt(gain) + 1
-
-    with pytest.raises(AssertionError, match="gradient of gain is finite"):
-        check_layer(root, jnp.ones((2, 3)))
 
 
 def test_causal_convolution_sees_nothing_later():

@@ -1,0 +1,78 @@
+"""The suite for layers fails where a layer breaks a promise."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jdl import Param, layer, nn
+from jdl.testing import batch_independent, check_derivatives, check_layer
+
+X = jnp.linspace(-1.0, 2.0, 12).reshape(3, 4)
+
+
+def test_a_layer_that_counts_its_calls_is_refused():
+    counted = []
+
+    @layer()
+    def drifting(x):
+        counted.append(1)
+        return x + len(counted)
+
+    with pytest.raises(AssertionError, match="depends on its inputs alone"):
+        check_layer(drifting, X)
+
+
+def test_an_infinite_gradient_is_refused():
+    @layer(gain=Param(nn.initializers.zeros, (4,)))
+    def root(x, *, gain):
+        return x * jnp.sqrt(gain) + 1
+
+    with pytest.raises(AssertionError, match="gradient of gain is finite"):
+        check_layer(root, X)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_wrong_derivative_is_refused(training):
+    @layer(mix=nn.dense(4), norm=nn.layer_norm())
+    def cut(x, *, mix, norm):
+        return norm(x + jax.lax.stop_gradient(mix(x)))
+
+    with pytest.raises(AssertionError, match="forward derivative of cut is that of its values"):
+        check_derivatives(cut, X, training=training)
+
+
+def test_a_derivative_that_is_wrong_in_one_mode_is_refused():
+    @jax.custom_vjp
+    def square(x):
+        return x * x
+
+    square.defvjp(lambda x: (x * x, x), lambda x, g: (x * g,))  # half of it
+    with pytest.raises(TypeError, match="forward-mode"):
+        check_derivatives(nn.serial(square), X)
+
+
+def test_examples_that_look_at_each_other_are_refused():
+    @layer()
+    def centred(x):
+        return x - x.mean(0)
+
+    with pytest.raises(AssertionError, match="a batch of one are those of its examples"):
+        batch_independent(centred, X)
+
+
+def test_outputs_that_keep_an_order_of_their_own_are_refused():
+    @layer()
+    def ranked(x):
+        return jnp.sort(x, axis=0)
+
+    with pytest.raises(AssertionError, match="a batch turned around"):
+        batch_independent(ranked, X)
+
+
+def test_a_lost_empty_batch_is_refused():
+    @layer()
+    def padded(x):
+        return jnp.concatenate([x, jnp.zeros((max(0, 1 - len(x)), *x.shape[1:]))])
+
+    with pytest.raises(AssertionError, match="no example gives no output"):
+        batch_independent(padded, X)
