@@ -48,11 +48,17 @@ from jdl.nn.activation import (
 )
 from jdl.nn.combine import concatenate, identity, parallel, residual, serial
 from jdl.nn.conv import conv
+from jdl.nn.conv_depthwise import depthwise_conv, separable_conv
+from jdl.nn.conv_local import locally_connected
+from jdl.nn.conv_masked import masked_conv
+from jdl.nn.conv_transpose import conv_transpose
 from jdl.nn.drop_block import drop_block
 from jdl.nn.embed import embed, embed_bag
 from jdl.nn.equation import einsum
+from jdl.nn.fold import fold, unfold
 from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
+from jdl.nn.grid import affine_grid, grid_sample
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
 from jdl.nn.lsuv import lsuv
@@ -65,21 +71,26 @@ from jdl.nn.normalize import fit_normalize, normalize
 from jdl.nn.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jdl.nn.rational import rational
 from jdl.nn.shape import flatten
+from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.tie import tie
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
 
 __all__ = [
+    "affine_grid",
     "alpha_dropout",
     "avg_pool",
     "batch_norm",
     "bilinear",
     "celu",
+    "channel_shuffle",
     "concatenate",
     "conv",
+    "conv_transpose",
     "dense",
     "dense_general",
+    "depthwise_conv",
     "drop_block",
     "drop_path",
     "dropout",
@@ -92,6 +103,7 @@ __all__ = [
     "filter_response_norm",
     "fit_normalize",
     "flatten",
+    "fold",
     "freeze",
     "gated",
     "gaussian_dropout",
@@ -100,6 +112,7 @@ __all__ = [
     "global_avg_pool",
     "global_max_pool",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hard_shrink",
@@ -113,12 +126,14 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "local_response_norm",
+    "locally_connected",
     "log1mexp",
     "log_sigmoid",
     "log_softmax",
     "logmeanexp",
     "logsumexp",
     "lsuv",
+    "masked_conv",
     "max_pool",
     "maxout",
     "mish",
@@ -126,6 +141,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "parallel",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "rational",
     "recurrent",
@@ -136,6 +153,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "selu",
+    "separable_conv",
     "serial",
     "sigmoid",
     "silu",
@@ -161,6 +179,7 @@ __all__ = [
     "ternary_dense",
     "threshold",
     "tie",
+    "unfold",
     "unit_norm",
     "variational_dropout",
 ]

@@ -176,5 +176,6 @@ def matmul(x: Array, kernel: Array) -> Array:
 
 
 def add_bias(y: Array, bias: Array) -> Array:
-    """`[..., f], [f] -> [..., f]`."""
-    return jax.lax.add(y, jax.lax.broadcast_in_dim(bias, y.shape, (y.ndim - 1,)))
+    """`[..., *f], [*f] -> [..., *f]`."""
+    axes = tuple(range(y.ndim - bias.ndim, y.ndim))
+    return jax.lax.add(y, jax.lax.broadcast_in_dim(bias, y.shape, axes))

@@ -13,14 +13,16 @@ from jdl.nn.checks import one_of, window_of
 
 Padding = str | Sequence[tuple[int, int]]
 Pairs = list[tuple[int, int]]
+Inputs = Array | jax.ShapeDtypeStruct
 
 NAMES = {
     1: "batch, length, channels",
     2: "batch, height, width, channels",
     3: "batch, depth, height, width, channels",
 }
-_PADDINGS = ("SAME", "VALID", "CAUSAL")
 _MODES = {"REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}  # as jnp.pad has them
+PADDINGS = ("SAME", "VALID", "CAUSAL")
+ALL_PADDINGS = (*PADDINGS, *_MODES)
 
 
 class Windows(NamedTuple):
@@ -56,7 +58,7 @@ class Windows(NamedTuple):
         """Refuses inputs of another rank."""
         check_space(x, self.rank, self.only_rank, self.what)
 
-    def pairs(self, x: Array) -> Pairs:
+    def pairs(self, x: Inputs) -> Pairs:
         """The padding of every axis: low, high."""
         if not isinstance(self.pads, str):
             return self.pads
@@ -64,11 +66,11 @@ class Windows(NamedTuple):
             _space(x, self.rank), self.spans, self.strides, self.pads
         )
 
-    def places(self, x: Array) -> Shape:
+    def places(self, x: Inputs) -> Shape:
         """How many windows there are along every axis.
 
         Raises:
-          ShapeError: none.
+          ShapeError: the window is larger than the inputs.
         """
         padded = [
             n + low + high
@@ -92,8 +94,9 @@ def windows_of(
     stride: int | Sequence[int],
     dilation: int | Sequence[int],
     padding: Padding,
+    names: Sequence[str] = ALL_PADDINGS,
 ) -> Windows:
-    """The windows of a layer called `what`.
+    """The windows of a layer called `what`, whose padding is pairs or one of `names`.
 
     Raises:
       ConfigError: wrong sizes, or a padding of no known name.
@@ -101,7 +104,7 @@ def windows_of(
     sizes = window_of("window", window)
     strides = window_of("stride", stride, len(sizes))
     dilations = window_of("dilation", dilation, len(sizes))
-    pads = padding_of(padding, sizes, dilations, tuple(_MODES))
+    pads = padding_of(padding, sizes, dilations, names)
     mode = _MODES.get(pads, "") if isinstance(pads, str) else ""
     if mode:
         pads = [((span - 1) // 2, span // 2) for span in spans_of(sizes, dilations)]
@@ -119,14 +122,13 @@ def padding_of(
     padding: Padding,
     window: Sequence[int],
     dilation: Sequence[int],
-    modes: Sequence[str] = (),
+    names: Sequence[str] = PADDINGS,
 ) -> str | Pairs:
-    """The padding as `jax.lax` takes it, or one of the names in `modes`.
+    """The padding as `jax.lax` takes it, or the name of another way to pad.
 
     Raises:
       ConfigError: an unknown name, `"CAUSAL"` for more axes than one, or wrong pairs.
     """
-    names = (*_PADDINGS, *modes)
     if isinstance(padding, str):
         if one_of("padding", padding, names) != "CAUSAL":
             return padding
@@ -154,7 +156,7 @@ def pad_space(x: Array, pairs: Pairs, mode: str) -> Array:
       ShapeError: an axis has too few entries for its padding to repeat them.
     """
     for n, (low, high) in zip(_space(x, len(pairs)), pairs, strict=True):
-        if n == 0 or (mode == "reflect" and max(low, high) >= n):
+        if (mode != "constant" and n == 0) or (mode == "reflect" and max(low, high) >= n):
             raise ShapeError(
                 f"an axis of {n} in {show(x)} has too few entries to pad ({low}, {high}) by "
                 f"{mode}: make the window smaller, or the inputs larger"
@@ -180,7 +182,7 @@ def check_space(x: Array, rank: int, only_rank: bool, what: str) -> None:
         )
 
 
-def check_output(x: Array, space: Sequence[int]) -> None:
+def check_output(x: Inputs, space: Sequence[int]) -> None:
     """Refuses a window that does not fit.
 
     Raises:
@@ -194,5 +196,5 @@ def check_output(x: Array, space: Sequence[int]) -> None:
         )
 
 
-def _space(x: Array, rank: int) -> Shape:
+def _space(x: Inputs, rank: int) -> Shape:
     return x.shape[-rank - 1 : -1]
