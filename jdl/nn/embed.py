@@ -127,7 +127,7 @@ def _look_up(ids: Array, embedding: Array, what: str) -> Array:
         raise DTypeError(f"{what} looks up integer ids, got {show(ids)}")
     wide = ids.astype(jnp.promote_types(ids.dtype, jnp.int32))
     known = jnp.where(wide < 0, len(embedding), wide)  # negative ids would count from the end
-    return embedding.at[known].get(mode="fill", fill_value=jnp.nan)
+    return jnp.asarray(embedding).at[known].get(mode="fill", fill_value=jnp.nan)
 
 
 def _logits(x: Array, embedding: Array) -> Array:

@@ -35,13 +35,13 @@ def dense_general(
 ) -> Layer:
     """Affine map of some axes to others: `[..., *axis, ...] -> [..., ..., *features]`.
 
-    The new axes come last; those that stay keep their order. Flax's `DenseGeneral`, whose batch
-    axes have to be the leading ones, and whose variance is smaller with them: it counts their
-    sizes among the inputs.
+    The new axes come last; those that stay keep their order, as do those of the kernel. This is
+    Flax's `DenseGeneral`, whose batch axes have to be the leading ones, and whose variance is
+    smaller with them: it counts their sizes among the inputs.
 
     Args:
       features: the sizes of the new axes.
-      axis: the axes that are summed over, in the kernel's order.
+      axis: the axes that are summed over.
       batch_axis: the axes along which every place has a kernel of its own.
       use_bias: whether to add a bias.
       kernel_init: fills `kernel`, `[*batch_axis, *axis, *features]`, a matrix for each place.
@@ -68,7 +68,7 @@ def dense_general(
         where = [_place(x, a) for a in (*batch, *summed)]
         if len(set(where)) < len(where):
             raise ShapeError(f"axes {summed} and {batch} of {show(x)} are not distinct")
-        return sorted(where[:n_batch]), where[n_batch:]
+        return sorted(where[:n_batch]), sorted(where[n_batch:])
 
     def kernel_shape(x: Array) -> Shape:
         batched, contracted = places(x)

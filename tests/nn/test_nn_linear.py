@@ -47,7 +47,7 @@ def ones_for(made: Layer, *inputs):
     [
         ({}, "abcd,duv->abcuv", (2, 3, 4, 5)),
         ({"axis": (1, -1)}, "abcd,bduv->acuv", (2, 3, 4, 5)),
-        ({"axis": (-1, 1)}, "abcd,dbuv->acuv", (2, 3, 4, 5)),
+        ({"axis": (-1, 1)}, "abcd,bduv->acuv", (2, 3, 4, 5)),
         ({"axis": -1, "batch_axis": 0}, "abcd,aduv->abcuv", (2, 3, 4, 5)),
         ({"axis": -1, "batch_axis": 2}, "abcd,cduv->abcuv", (2, 3, 4, 5)),
         ({"axis": 0, "batch_axis": (3, 1)}, "abcd,bdauv->bcduv", (2, 3, 4, 5)),
