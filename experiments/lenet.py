@@ -12,16 +12,39 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 import jdl
-from jdl import losses, metrics, models, plot, tree
+from jdl import Key, Training, factory, layer, losses, metrics, models, nn, plot, tree
+
+
+@factory
+def shift(most: int) -> jdl.Layer:
+    """Moves every image of a training batch by up to `most` pixels: `[batch, h, w, c]`."""
+
+    @layer(key=Key(), training=Training())
+    def forward(x, *, key, training):
+        if not training:
+            return x
+        edges = jnp.pad(x, [(0, 0), (most, most), (most, most), (0, 0)])
+        start = jax.random.randint(key, (len(x), 2), 0, 2 * most + 1)
+        cut = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (*at, 0), x.shape[1:]))
+        return cut(edges, start)
+
+    return forward
+
+
+def network(data: jdl.data.Dataset) -> jdl.Layer:
+    """LeNet-5, which in training sees every digit a little elsewhere, if there is room."""
+    pixels = data.train[0].shape[1]
+    return nn.serial(shift=shift(pixels // 14), lenet=models.lenet5())
 
 
 def train(data: jdl.data.Dataset, steps: int, seed: int, progress: bool):
     """One run: `(learner, result)`."""
-    model = models.lenet5()
+    model = network(data)
     objective = jdl.supervised(
         model,
         losses.softmax_cross_entropy_with_integer_labels,
@@ -44,12 +67,13 @@ def train(data: jdl.data.Dataset, steps: int, seed: int, progress: bool):
 def write(folder: Path, data: jdl.data.Dataset, result, figures: dict) -> None:
     """History, curves, confusion matrix, filters and weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, (x, y), variables = models.lenet5(), data.test, jdl.Variables(*result.state[1:3])
+    model, (x, y), variables = network(data), data.test, jdl.Variables(*result.state[1:3])
     result.history.save(folder / "history.jsonl")
     result.history.plot(folder / "curves.png")
     guesses = np.asarray(jdl.predict(model, result.state, x)).argmax(-1)
     plot.confusion(y, guesses, data.meta.classes, folder / "confusion.png")
-    plot.filters(result.state.params["conv_0"]["kernel"], folder / "filters.png")
+    kernel = result.state.params["lenet"]["conv_0"]["kernel"]
+    plot.filters(kernel, folder / "filters.png")
     jdl.save(folder / "weights.safetensors", variables)
     like = jax.eval_shape(model.init, jax.random.key(0), x[:1])
     again = jdl.load(folder / "weights.safetensors", like)

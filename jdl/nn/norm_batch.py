@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn.initializers import ones, zeros
 
-from jdl.core import Array, Layer, ShapeError, State, Training, factory, layer
+from jdl.core import PLANNING, Array, Layer, ShapeError, State, Training, factory, layer
 from jdl.core.show import show
 from jdl.nn.checks import above_zero, check_mask, check_rank, rate_of
 from jdl.nn.moments import (
@@ -53,7 +53,8 @@ def batch_norm(
     Raises:
       ConfigError: `momentum` is outside [0, 1), or `epsilon` no positive number.
       DTypeError: the inputs are not real numbers, or the mask is not boolean.
-      ShapeError: a training batch of no examples, or a mask of another shape.
+      ShapeError: a training batch with fewer than two entries a channel, whose variance means
+        nothing, or a mask of another shape.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -74,7 +75,7 @@ def batch_norm(
         mask = mask if mask is None else _every_channel(mask, x)
         if not training:
             return _by_running(x, scale, bias, mask, mean, var, epsilon), {}
-        _check_some(x)
+        _check_count(x, training)
         axes = tuple(range(x.ndim - 1))
         y, *batch = standardized(x, scale, bias, mask, axes=axes, epsilon=epsilon)
         mean, var = _moved((mean, var), tuple(batch), mask, momentum, 1 - momentum)
@@ -117,9 +118,11 @@ def _every_channel(mask: Array, x: Array) -> Array:
     return jnp.broadcast_to(mask[..., None], x.shape)
 
 
-def _check_some(x: Array) -> None:
-    if math.prod(x.shape[:-1]) == 0:
+def _check_count(x: Array, training: bool) -> None:
+    count = math.prod(x.shape[:-1])
+    if count < 2 and training is not PLANNING:  # `init` from one example trains nothing
+        entries = "one entry" if count else "no entry"
         raise ShapeError(
-            f"{show(x)} has no entry a channel, and so no mean or variance: "
-            "train on batches of one example or more"
+            f"{show(x)} has {entries} a channel, and so no variance: train on batches of two "
+            "examples or more, the last one of an epoch too"
         )

@@ -164,8 +164,17 @@ def test_a_batch_of_no_examples_is_for_inference_only():
     empty = jnp.ones((0, 3))
     variables = nn.batch_norm().init(KEY, jnp.ones((1, 3)))
     assert nn.batch_norm().apply(*variables, empty)[0].shape == (0, 3)
-    with pytest.raises(ShapeError, match="train on batches of one example or more"):
+    with pytest.raises(ShapeError, match="no entry a channel"):
         nn.batch_norm().apply(*variables, empty, training=True)
+
+
+def test_a_batch_of_one_vector_has_no_variance_to_train_on():
+    variables = nn.batch_norm().init(KEY, jnp.ones((1, 3)))
+    assert nn.batch_norm().apply(*variables, jnp.ones((1, 3)))[0].shape == (1, 3)
+    with pytest.raises(ShapeError, match="one entry a channel.*two examples or more"):
+        nn.batch_norm().apply(*variables, jnp.ones((1, 3)), training=True)
+    image = jnp.arange(12.0).reshape(1, 2, 2, 3)
+    assert jnp.isfinite(nn.batch_norm().apply(*variables, image, training=True)[0]).all()
 
 
 # Masks

@@ -245,6 +245,20 @@ def test_data_that_do_not_fit_the_model_are_refused():
         evaluate(RULE, STATE, (X[:, :3], Y))
 
 
+def test_a_last_batch_that_the_model_refuses_is_refused_before_the_first_step():
+    rule = learner(
+        supervised(nn.serial(nn.dense(3), nn.batch_norm()), losses.mse), optax.sgd(0.1)
+    )
+    seen = []
+    data = X, np.zeros((6, 3), np.float32)
+    with raises(jdl.ShapeError, "batch_norm_0.*the last one of an epoch too"):
+        quiet(
+            rule, data, key=KEY, epochs=1, batch_size=5, callbacks=[lambda *a: seen.append(a)]
+        )
+    assert seen == []
+    quiet(rule, data, key=KEY, epochs=1, batch_size=4)
+
+
 ERRORS = [e for e in vars(jdl).values() if isinstance(e, type) and issubclass(e, jdl.Error)]
 
 
