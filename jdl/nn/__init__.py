@@ -46,7 +46,8 @@ from jdl.nn.activation import (
     tanh_shrink,
     threshold,
 )
-from jdl.nn.combine import concatenate, identity, parallel, residual, serial
+from jdl.nn.blur import blur_pool
+from jdl.nn.combine import identity, parallel, residual, serial
 from jdl.nn.conv import conv
 from jdl.nn.conv_depthwise import depthwise_conv, separable_conv
 from jdl.nn.conv_local import locally_connected
@@ -62,35 +63,63 @@ from jdl.nn.grid import affine_grid, grid_sample
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
 from jdl.nn.lsuv import lsuv
+from jdl.nn.merge import (
+    add,
+    average,
+    concatenate,
+    cosine_similarity,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    pairwise_distance,
+    subtract,
+)
 from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
 from jdl.nn.norm_batch import batch_norm
 from jdl.nn.norm_group import group_norm, instance_norm
 from jdl.nn.norm_response import filter_response_norm, local_response_norm
 from jdl.nn.normalize import fit_normalize, normalize
-from jdl.nn.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from jdl.nn.pad import center_crop, crop, pad
+from jdl.nn.pool import avg_pool, lp_pool, max_pool, min_pool, sum_pool
+from jdl.nn.pool_adaptive import adaptive_avg_pool, adaptive_max_pool
+from jdl.nn.pool_fractional import fractional_max_pool
+from jdl.nn.pool_global import concat_pool, global_avg_pool, global_max_pool
 from jdl.nn.rational import rational
-from jdl.nn.shape import flatten
+from jdl.nn.resize import resize, upsample
+from jdl.nn.shape import flatten, masking, permute, repeat, reshape, unflatten
 from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.tie import tie
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
+from jdl.nn.unpool import max_pool_with_indices, max_unpool
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "add",
     "affine_grid",
     "alpha_dropout",
+    "average",
     "avg_pool",
     "batch_norm",
     "bilinear",
+    "blur_pool",
     "celu",
+    "center_crop",
     "channel_shuffle",
+    "concat_pool",
     "concatenate",
     "conv",
     "conv_transpose",
+    "cosine_similarity",
+    "crop",
     "dense",
     "dense_general",
     "depthwise_conv",
+    "dot",
     "drop_block",
     "drop_path",
     "dropout",
@@ -104,6 +133,7 @@ __all__ = [
     "fit_normalize",
     "flatten",
     "fold",
+    "fractional_max_pool",
     "freeze",
     "gated",
     "gaussian_dropout",
@@ -132,15 +162,26 @@ __all__ = [
     "log_softmax",
     "logmeanexp",
     "logsumexp",
+    "lp_pool",
     "lsuv",
     "masked_conv",
+    "masking",
     "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
+    "maximum",
     "maxout",
+    "min_pool",
+    "minimum",
     "mish",
     "mixed",
+    "multiply",
     "normalize",
     "one_hot",
+    "pad",
+    "pairwise_distance",
     "parallel",
+    "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
@@ -149,7 +190,10 @@ __all__ = [
     "relu",
     "relu6",
     "remat",
+    "repeat",
+    "reshape",
     "residual",
+    "resize",
     "rms_norm",
     "rrelu",
     "selu",
@@ -173,13 +217,17 @@ __all__ = [
     "straight_through",
     "straight_through_sign",
     "straight_through_ternary",
+    "subtract",
+    "sum_pool",
     "swish",
     "tanh",
     "tanh_shrink",
     "ternary_dense",
     "threshold",
     "tie",
+    "unflatten",
     "unfold",
     "unit_norm",
+    "upsample",
     "variational_dropout",
 ]

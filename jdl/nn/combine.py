@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
-
 from jdl.core import ConfigError, Layer, ShapeError, factory, layer
 from jdl.core.show import show
+from jdl.nn.merge import concatenate
 
 Part = Layer | Callable[..., Any]
 
@@ -68,11 +67,6 @@ def residual(body: Part, shortcut: Part = identity) -> Layer:
     return forward
 
 
-def concatenate(outputs: Sequence[Any]) -> Any:
-    """Joins arrays along the last axis: `[..., a], [..., b] -> [..., a + b]`."""
-    return jnp.concatenate(outputs, axis=-1)
-
-
 @factory
 def parallel(
     *layers: Part, merge: Callable[[Sequence[Any]], Any] = concatenate, **named: Part
@@ -80,7 +74,7 @@ def parallel(
     """Applies every layer to the same inputs, and merges the list of outputs.
 
     Example:
-      >>> import jax
+      >>> import jax, jax.numpy as jnp
       >>> from jdl import nn
       >>> branches = parallel(nn.dense(2), nn.dense(3))
       >>> variables = branches.init(jax.random.key(0), jnp.ones((1, 4)))

@@ -1,15 +1,17 @@
-"""Pooling: the largest or the mean of every window."""
+"""Pooling: the largest, the mean or the sum of every window."""
 
-from collections.abc import Callable, Sequence
+import functools
+import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, Layer, ShapeError, factory, layer
-from jdl.core.show import show
-from jdl.nn.checks import check_float, window_of
-from jdl.nn.window import Padding, check_output, check_space, padding_of
+from jdl.core import Array, Layer, factory, layer
+from jdl.nn.pool_axis import Axis, add_windows, largest, pool_axes, reduce_windows
+from jdl.nn.powers import power_of, root
+from jdl.nn.window import Padding
 
 
 @factory
@@ -18,27 +20,71 @@ def max_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
 ) -> Layer:
     """The largest of every window: `[batch, *space, c] -> [batch, *space', c]`.
+
+    Of equal ones in a window the first, by rows, gets the gradient, as in PyTorch.
 
     Args:
       window: an int for sequences `[batch, length, c]`, or a tuple of 1 to 3 sizes.
       stride: steps between windows; the window's size by default.
-      padding: `"VALID"`, `"SAME"` or pairs (low, high); what is padded never wins.
+      padding: `"VALID"`, `"SAME"`, `"CAUSAL"` (one axis) or pairs (low, high); what is padded
+        never wins.
+      dilation: steps between the entries of a window.
+      ceil_mode: keeps a last window that is cut by the end (PyTorch's option; its
+        `padding=1` is `[(1, 1)]`, a pair for every axis).
 
     Raises:
       ConfigError: wrong sizes, or a padding of no known name.
-      ShapeError: wrong rank, or nothing would come out.
+      DTypeError: the inputs are integers.
+      ShapeError: wrong rank, nothing would come out, or a window of padding alone.
 
     Example:
       >>> max_pool((2, 2)).apply({}, {}, jnp.ones((1, 4, 4, 3)))[0].shape
       (1, 2, 2, 3)
     """
-    reduce = _windows(window, stride, padding, "max_pool")
+    axes_of = pool_axes(
+        "max_pool", window, stride, padding, dilation=dilation, ceil_mode=ceil_mode
+    )
 
     @layer()
     def forward(x):
-        return reduce(x, -jnp.inf, jax.lax.max)
+        return _max(x, axes_of(x))
+
+    return forward
+
+
+@factory
+def min_pool(
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+) -> Layer:
+    """The smallest of every window: `[batch, *space, c] -> [batch, *space', c]`.
+
+    Args:
+      window, stride, padding, dilation, ceil_mode: as for `max_pool`.
+
+    Raises:
+      ConfigError, DTypeError, ShapeError: as for `max_pool`.
+
+    Example:
+      >>> x = jnp.array([[[3.0], [1.0], [4.0], [1.5]]])
+      >>> min_pool(2).apply({}, {}, x)[0].ravel()
+      Array([1. , 1.5], dtype=float32)
+    """
+    axes_of = pool_axes(
+        "min_pool", window, stride, padding, dilation=dilation, ceil_mode=ceil_mode
+    )
+
+    @layer()
+    def forward(x):
+        return -_max(-x, axes_of(x))
 
     return forward
 
@@ -49,6 +95,7 @@ def avg_pool(
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
+    ceil_mode: bool = False,
     count_include_pad: bool = False,
 ) -> Layer:
     """The mean of every window: `[batch, *space, c] -> [batch, *space', c]`.
@@ -56,93 +103,109 @@ def avg_pool(
     Args:
       window: an int for sequences `[batch, length, c]`, or a tuple of 1 to 3 sizes.
       stride: steps between windows; the window's size by default.
-      padding: `"VALID"`, `"SAME"` or pairs (low, high).
-      count_include_pad: divides by the window's size everywhere (as PyTorch and Flax do by
-        default) and not by the number of real entries in it (as Keras does, and we).
+      padding: `"VALID"`, `"SAME"`, `"CAUSAL"` (one axis) or pairs (low, high).
+      ceil_mode: keeps a last window that is cut by the end (PyTorch's option).
+      count_include_pad: divides by the number of entries with those of the padding (as
+        PyTorch and Flax do by default) and not by that of the real ones (as Keras does, and
+        we). Another divisor, PyTorch's `divisor_override`, is `sum_pool` divided by it.
 
     Raises:
       ConfigError: wrong sizes, or a padding of no known name.
-      ShapeError: wrong rank, or nothing would come out.
+      DTypeError: the inputs are integers.
+      ShapeError: wrong rank, nothing would come out, or a window of padding alone.
 
     Example:
       >>> avg_pool((2, 2)).apply({}, {}, jnp.ones((1, 4, 4, 3)))[0].shape
       (1, 2, 2, 3)
     """
-    reduce = _windows(window, stride, padding, "avg_pool")
-    size = int(np.prod(window_of("window", window)))
+    axes_of = pool_axes("avg_pool", window, stride, padding, ceil_mode=ceil_mode)
 
     @layer()
     def forward(x):
-        total = reduce(x, 0.0, jax.lax.add)
-        if count_include_pad or padding == "VALID":
-            return total / size
-        return total / reduce(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), 0.0, jax.lax.add)
+        axes = axes_of(x)
+        total = add_windows(x, axes)
+        return (total / _sizes(axes, count_include_pad).astype(total.dtype)).astype(x.dtype)
 
     return forward
 
 
 @factory
-def global_max_pool() -> Layer:
-    """The largest over all places: `[batch, *space, c] -> [batch, c]`.
-
-    Example:
-      >>> global_max_pool().apply({}, {}, jnp.ones((2, 4, 4, 3)))[0].shape
-      (2, 3)
-    """
-
-    @layer()
-    def forward(x):
-        return x.max(_space(x))
-
-    return forward
-
-
-@factory
-def global_avg_pool() -> Layer:
-    """The mean over all places: `[batch, *space, c] -> [batch, c]`.
-
-    Example:
-      >>> global_avg_pool().apply({}, {}, jnp.ones((2, 4, 4, 3)))[0].shape
-      (2, 3)
-    """
-
-    @layer()
-    def forward(x):
-        return x.mean(_space(x))
-
-    return forward
-
-
-def _space(x: Array) -> tuple[int, ...]:
-    if x.ndim < 3:
-        raise ShapeError(f"expected [batch, *space, channels], got {show(x)}")
-    check_float(x, "a global pool")
-    return tuple(range(1, x.ndim - 1))
-
-
-def _windows(
+def sum_pool(
     window: int | Sequence[int],
-    stride: int | Sequence[int] | None,
-    padding: Padding,
-    what: str,
-) -> Callable[[Array, float, Callable], Array]:
-    """A function that reduces every window of its input."""
-    sizes = window_of("window", window)
-    rank = len(sizes)
-    strides = sizes if stride is None else window_of("stride", stride, rank)
-    pads = padding_of(padding, sizes, [1] * rank)
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    ceil_mode: bool = False,
+) -> Layer:
+    """The sum of every window: `[batch, *space, c] -> [batch, *space', c]`.
 
-    def reduce(x: Array, start: float, combine: Callable) -> Array:
-        check_space(x, rank, not isinstance(window, Sequence), what)
-        check_float(x, what)
-        around = [(0, 0)] * (x.ndim - rank - 1)
-        pad = pads if isinstance(pads, str) else [*around, *pads, (0, 0)]
-        ones = (1,) * len(around)
-        initial = np.asarray(start, x.dtype)
-        y = jax.lax.reduce_window(
-            x, initial, combine, (*ones, *sizes, 1), (*ones, *strides, 1), pad
-        )
-        check_output(x, y.shape[-rank - 1 : -1])
-        return y
+    Args:
+      window, stride, padding, ceil_mode: as for `avg_pool`.
 
-    return reduce
+    Raises:
+      ConfigError, DTypeError, ShapeError: as for `avg_pool`.
+
+    Example:
+      >>> sum_pool((2, 2)).apply({}, {}, jnp.ones((1, 2, 2, 1)))[0].ravel()
+      Array([4.], dtype=float32)
+    """
+    axes_of = pool_axes("sum_pool", window, stride, padding, ceil_mode=ceil_mode)
+
+    @layer()
+    def forward(x):
+        return add_windows(x, axes_of(x)).astype(x.dtype)
+
+    return forward
+
+
+@factory
+def lp_pool(
+    p: float,
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    ceil_mode: bool = False,
+) -> Layer:
+    """The p-norm of every window, `(sum |x|^p)^(1/p)`: `[batch, *space, c] -> [..., c]`.
+
+    PyTorch's LPPool sums `x^p`, without absolute values: for an odd p and negative numbers it
+    gives NaN, and its gradient at a window of zeros is NaN, where ours is 0. In a window that
+    `ceil_mode` cuts it weighs the entries up to a whole window; ours is the sum.
+
+    Args:
+      p: 1 for the sum of sizes, 2 for the Euclidean norm; 1 <= p < inf.
+      window, stride, padding, ceil_mode: as for `avg_pool`.
+
+    Raises:
+      ConfigError: p is out of range, wrong sizes, or a padding of no known name.
+      DTypeError, ShapeError: as for `avg_pool`.
+
+    Example:
+      >>> x = jnp.array([[[3.0], [-4.0]]])
+      >>> lp_pool(2, 2).apply({}, {}, x)[0].ravel()
+      Array([5.], dtype=float32)
+    """
+    p = power_of(p)
+    axes_of = pool_axes("lp_pool", window, stride, padding, ceil_mode=ceil_mode)
+
+    @layer()
+    def forward(x):
+        axes = axes_of(x)
+        return root(add_windows(jnp.abs(x) ** p, axes), p).astype(x.dtype)
+
+    return forward
+
+
+def _max(x: Array, axes: Sequence[Axis]) -> Array:
+    if any(axis.dilation > 1 for axis in axes):  # where JAX has no reverse mode
+        return largest(x, axes)[0]
+    return reduce_windows(x, axes, -jnp.inf, jax.lax.max)
+
+
+def _sizes(axes: Sequence[Axis], padded: bool) -> np.ndarray:
+    """The number of entries of every window: `[*space', 1]`, or one number for all."""
+    if not any(axis.low or axis.high or axis.extra for axis in axes):
+        return np.array(math.prod(axis.size for axis in axes))
+    counts = [axis.entries(padded) for axis in axes]
+    return functools.reduce(np.multiply.outer, counts)[..., None]

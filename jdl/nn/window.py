@@ -156,10 +156,11 @@ def pad_space(x: Array, pairs: Pairs, mode: str) -> Array:
       ShapeError: an axis has too few entries for its padding to repeat them.
     """
     for n, (low, high) in zip(_space(x, len(pairs)), pairs, strict=True):
-        if (mode != "constant" and n == 0) or (mode == "reflect" and max(low, high) >= n):
+        most = {"reflect": n - 1, "wrap": n}.get(mode, max(low, high))
+        if (mode != "constant" and n == 0) or max(low, high) > most:
             raise ShapeError(
                 f"an axis of {n} in {show(x)} has too few entries to pad ({low}, {high}) by "
-                f"{mode}: make the window smaller, or the inputs larger"
+                f"{mode}: pad by less, as with a smaller window, or give larger inputs"
             )
     return jnp.pad(x, [(0, 0)] * (x.ndim - len(pairs) - 1) + [*pairs, (0, 0)], mode=mode)
 
@@ -194,6 +195,16 @@ def check_output(x: Inputs, space: Sequence[int]) -> None:
             f"the window is larger than the inputs {show(x)}: nothing comes out"
             + (hint if x.shape[1] < x.shape[-1] else "")
         )
+
+
+def check_filled(x: Inputs, rank: int, what: str) -> None:
+    """Refuses inputs without a place.
+
+    Raises:
+      ShapeError: an axis of space has no entries.
+    """
+    if 0 in _space(x, rank):
+        raise ShapeError(f"{what} needs an entry or more along every axis, got {show(x)}")
 
 
 def _space(x: Inputs, rank: int) -> Shape:
