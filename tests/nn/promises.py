@@ -42,7 +42,11 @@ def each(cases: Sequence[Case]) -> Any:
 
 
 # Why a layer's derivatives are not those of its values: by precision, or by design.
-OTHER_DERIVATIVES = {"mixed": "computes in another precision", "freeze": "stops gradients"}
+OTHER_DERIVATIVES = {
+    "mixed": "computes in another precision",
+    "freeze": "stops gradients",
+    "ternary_dense": "passes gradients straight through a step",
+}
 # Why a layer's examples are not rows of its outputs.
 OTHER_ROWS = {"ensemble": "the first axis is that of the members"}
 
