@@ -5,9 +5,12 @@ from jdl.models.densenet import densenet, densenet_cifar
 from jdl.models.inception import googlenet, inception_small
 from jdl.models.lenet import lenet5, lenet1989
 from jdl.models.mlp import mlp
+from jdl.models.mobilenet import mobilenet, mobilenet_v2
 from jdl.models.resnet import resnet, resnet_cifar
+from jdl.models.unet import unet
 from jdl.models.vgg import vgg, vgg_small
 from jdl.models.wide_resnet import resnet_v2, wide_resnet
+from jdl.models.xception import xception, xception_small
 
 __all__ = [
     "alexnet",
@@ -19,10 +22,15 @@ __all__ = [
     "lenet1989",
     "lenet5",
     "mlp",
+    "mobilenet",
+    "mobilenet_v2",
     "resnet",
     "resnet_cifar",
     "resnet_v2",
+    "unet",
     "vgg",
     "vgg_small",
     "wide_resnet",
+    "xception",
+    "xception_small",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 
 from jdl.core import Array, ConfigError, Layer, factory, layer
-from jdl.models.units import Norm, bare_conv, conv_norm, images
-from jdl.nn import batch_norm, dense, global_avg_pool, identity, max_pool, relu, serial, stack
+from jdl.models.units import Norm, bare_conv, conv_norm, images, stage
+from jdl.nn import batch_norm, dense, global_avg_pool, identity, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
 
 BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -57,7 +57,7 @@ def resnet(
     else:
         block = functools.partial(bottleneck, strided_window=strided_window, norm=norm)
         project = functools.partial(projection, norm=norm, expansion=4)
-    widths = [positive("width", width) * 2**stage for stage in range(4)]
+    widths = [positive("width", width) * 2**i for i in range(4)]
     return serial(
         images=images(32),
         stem=conv_norm(width, 7, stride=2, norm=norm),
@@ -97,7 +97,7 @@ def resnet_cifar(
     blocks, odd = divmod(positive("depth", depth) - 2, 6)
     if odd or blocks < 1:
         raise ConfigError(f"depth is 6 n + 2, such as 20, 32, 44, 56 or 110, got {depth}")
-    widths = [positive("width", width) * 2**stage for stage in range(3)]
+    widths = [positive("width", width) * 2**i for i in range(3)]
     return serial(
         images=images(8),
         stem=conv_norm(width, 3, norm=norm),
@@ -174,8 +174,7 @@ def stages(
     for number, (width, depth) in enumerate(zip(widths, blocks, strict=True), 1):
         stride = 1 if number == 1 else 2
         first = block(width, stride=stride, shortcut=project(width, stride))
-        rest = {"rest": stack(block(width), depth - 1)} if depth > 1 else {}
-        made[f"stage{number}"] = serial(first=first, **rest)
+        made[f"stage{number}"] = stage(first, block(width), depth)
     return made
 
 

@@ -7,9 +7,10 @@ from jax.nn.initializers import he_normal
 
 from jdl.core import Array, Layer, ShapeError, factory
 from jdl.core.show import show
-from jdl.nn import batch_norm, conv, relu, serial
+from jdl.nn import batch_norm, conv, relu, serial, stack
 
 HE = he_normal()  # arXiv:1502.01852: keeps the variance through ReLU
+HE_OF_ONE = he_normal(in_axis=(), batch_axis=-2)  # of kernels that see one channel
 Norm = Callable[[], Layer]
 
 
@@ -88,3 +89,9 @@ def conv_norm(
     """
     kernel = bare_conv(features, window, stride=stride)
     return serial(conv=kernel, norm=norm(), activation=activation)
+
+
+def stage(first: Layer, block: Layer, depth: int) -> Layer:
+    """A block that may change the shape, and `depth - 1` equal ones, which are stacked."""
+    rest = {"rest": stack(block, depth - 1)} if depth > 1 else {}
+    return serial(first=first, **rest)

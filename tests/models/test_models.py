@@ -63,6 +63,20 @@ def test_the_table_has_every_model():
         (models.alexnet_small(), (1, 28, 28, 3), "module", [(14, 64), (7, 64)]),
         (models.googlenet(), IMAGE, "block(3b|4e|5b)", [(28, 480), (14, 832), (7, 1024)]),
         (models.inception_small(), (1, 28, 28, 3), "down", [(14, 160), (7, 240)]),
+        (models.xception(), (1, 299, 299, 3), "entry", [(74, 128), (37, 256), (19, 728)]),
+        (models.xception_small(), SMALL, "entry", [(16, 64), (8, 128)]),
+        (
+            models.mobilenet(),
+            IMAGE,
+            "stage",
+            [(112, 64), (56, 128), (28, 256), (14, 512), (7, 1024)],
+        ),
+        (
+            models.mobilenet_v2(),
+            IMAGE,
+            "stage",
+            [(112, 16), (56, 24), (28, 32), (14, 64), (14, 96), (7, 160), (7, 320)],
+        ),
         (models.densenet_cifar(100), SMALL, "block", [(32, 216), (16, 300), (8, 342)]),
     ],
     ids=lambda value: getattr(value, "name", ""),
@@ -83,6 +97,19 @@ def test_stages_have_the_shapes_of_the_paper(model, shape, named, stages):
         (lambda: models.alexnet_small(hidden=(8, 0)), "hidden is a positive int, got 0"),
         (lambda: models.googlenet(widest_window=7), "widest_window is one of 3, 5, got 7"),
         (lambda: models.inception_small(width=0), "width is a positive int, got 0"),
+        (
+            lambda: models.xception(stem=(1, 2, 3)),
+            "stem is 2 numbers of features, got (1, 2, 3)",
+        ),
+        (lambda: models.xception(middle=0), "middle is a positive int, got 0"),
+        (lambda: models.xception_small(widths=(8, -1)), "widths is a positive int, got -1"),
+        (
+            lambda: models.mobilenet(width=0.0),
+            "width is a positive number that leaves features",
+        ),
+        (lambda: models.mobilenet_v2(width=-1.0), "width is a positive number that leaves"),
+        (lambda: models.unet(padding="CAUSAL"), "padding is one of 'SAME', 'VALID'"),
+        (lambda: models.unet(widths=(8, 0)), "widths is a positive int, got 0"),
         (lambda: models.resnet(20), "depth is one of 18, 34, 50, 101, 152, got 20"),
         (lambda: models.resnet("18"), "depth is one of 18, 34, 50, 101, 152, got '18'"),
         (lambda: models.resnet(strided_window=2), "strided_window is one of 1, 3, got 2"),
@@ -124,6 +151,27 @@ def test_wrong_arguments_fail_when_the_model_is_made(make, text):
 def test_what_is_no_image_is_refused(model, shape, text):
     with pytest.raises(jdl.ShapeError, match=re.escape(text)):
         plan(model, shape)
+
+
+def test_unet_refuses_sides_that_cannot_be_halved():
+    with pytest.raises(jdl.ShapeError, match="on the way down, got float32.1,9,16,128"):
+        plan(models.unet(), (1, 18, 32, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 32, 3), (2, 48, 16, 1)])
+def test_unet_gives_logits_for_every_pixel(shape):
+    assert plan(models.unet(5), shape).output.shape == (*shape[:-1], 5)
+
+
+def test_unet_without_padding_has_the_sizes_of_figure_1():
+    made = plan(models.unet(2, padding="VALID"), (1, 572, 572, 1))
+    sides = []
+    level = made.children["levels"]
+    while "left" in level.children:
+        sides.append((level.children["left"].output.shape[1], level.output.shape[1]))
+        level = level.children["below"]
+    assert sides == [(568, 388), (280, 196), (136, 100), (64, 52)]
+    assert level.output.shape == (1, 28, 28, 1024)
 
 
 def test_images_of_integers_are_refused():

@@ -2,7 +2,10 @@
 
 import os
 
+import torch
+
 os.environ["KERAS_BACKEND"] = "jax"
+torch.set_num_threads(1)  # its threads and those of XLA crash in one process
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,0 +1,296 @@
+"""Whole architectures, small, against PyTorch's functions and against Keras' applications.
+
+In double precision: deep networks enlarge the rounding of single precision past any
+tolerance that would tell an architecture from another.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable
+
+import jax
+import keras
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from agree import agrees_with_jax, agrees_with_torch, channels_first, channels_last, normal
+from keras.src.applications.densenet import DenseNet
+
+from jdl import Layer, models, nn
+
+
+@pytest.fixture(autouse=True)
+def double():
+    keras.config.set_floatx("float64")
+    with jax.enable_x64(True):
+        yield
+    keras.config.set_floatx("float32")
+
+
+def agrees(model: Layer, theirs: Callable, *inputs: np.ndarray, peer: str = "torch", **options):
+    """Compares a model with a peer's, compiled as a whole, in double precision."""
+    compiled = dataclasses.replace(model, run=jax.jit(model.run, static_argnames="training"))
+    agrees_with = agrees_with_torch if peer == "torch" else agrees_with_jax
+    params = weights(model, *inputs)
+    agrees_with(compiled, theirs, *inputs, params=params, tolerance=1e-8, **options)
+
+
+def weights(model: Layer, *inputs: np.ndarray) -> dict:
+    """Random numbers of a size that keeps activations of order one."""
+    generator = np.random.default_rng(1)
+
+    def sized(path, leaf):
+        drawn = generator.standard_normal(leaf.shape)
+        name = path[-1].key
+        if name in ("scale", "bias"):
+            return (name == "scale") + 0.1 * drawn
+        return drawn * np.prod(leaf.shape[-4:-1]) ** -0.5
+
+    params = jax.eval_shape(model.init, jax.random.key(0), *inputs).params
+    return jax.tree_util.tree_map_with_path(sized, dict(params))
+
+
+def image(*shape: int) -> np.ndarray:
+    return normal(np.zeros(shape), 3)
+
+
+# PyTorch: functions of a tree of params, channels first.
+
+
+def conv(p, x, stride=1, groups=1, padding=None):
+    kernel = p["kernel"].permute(3, 2, 0, 1)
+    padding = kernel.shape[-1] // 2 if padding is None else padding
+    return F.conv2d(x, kernel, p.get("bias"), stride, padding, groups=groups)
+
+
+def norm(p, s, x):
+    mean, var = s["mean"].to(x), s["var"].to(x)
+    return F.batch_norm(x, mean, var, p["scale"], p["bias"], training=True)
+
+
+def conv_norm(p, s, x, stride=1):
+    return norm(p["norm"], s["norm"], conv(p["conv"], x, stride))
+
+
+def linear(p, x):
+    return F.linear(x, p["kernel"].T, p["bias"])
+
+
+def blocks(p, s):
+    """The params and state of every block of a stage: the first, then the stacked ones."""
+    yield p["first"], s["first"]
+    if "rest" in p:
+        for i in range(len(jax.tree.leaves(p["rest"])[0])):
+            yield jax.tree.map(lambda leaf, i=i: leaf[i], (p["rest"], s["rest"]))
+
+
+def residual_block(p, s, x, stride, strided=2):
+    y, last = x, sum(name.startswith("conv") for name in p)
+    for number in range(1, last + 1):
+        step = stride if number == strided else 1
+        y = norm(p[f"norm{number}"], s[f"norm{number}"], conv(p[f"conv{number}"], y, step))
+        y = y if number == last else F.relu(y)
+    if "shortcut" in p:
+        return F.relu(y + conv_norm(p["shortcut"], s["shortcut"], x, stride))
+    if y.shape != x.shape:
+        x = x[:, :, ::stride, ::stride]
+        x = F.pad(x, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
+    return F.relu(y + x)
+
+
+def residual_stages(p, s, x, block):
+    for stage in range(1, 5):
+        if f"stage{stage}" in p:
+            for i, of in enumerate(blocks(p[f"stage{stage}"], s[f"stage{stage}"])):
+                x = block(*of, x, 2 if stage > 1 and i == 0 else 1)
+    return x
+
+
+def classify(p, x):
+    return linear(p["head"], x.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("model", "strided"),
+    [
+        (models.resnet(18, 5, width=4), 1),
+        (models.resnet(34, 5, width=2), 1),
+        (models.resnet(50, 5, width=2), 2),
+        (models.resnet(50, 5, width=2, strided_window=1), 1),
+    ],
+    ids=repr,
+)
+def test_resnet_is_that_of_torch(model, strided):
+    x = image(3, 32, 34, 3)
+
+    def resnet(p, s, x):
+        x = F.relu(conv_norm(p["stem"], s["stem"], channels_first(x), 2))
+        x = F.max_pool2d(x, 3, 2, 1)
+        x = residual_stages(p, s, x, functools.partial(residual_block, strided=strided))
+        return classify(p, x)
+
+    agrees(model, resnet, x, training=True)
+
+
+@pytest.mark.parametrize("depth", [8, 20])
+def test_resnet_for_cifar_is_that_of_torch(depth):
+    model, x = models.resnet_cifar(depth, 5, width=4), image(3, 16, 16, 3)
+
+    def resnet(p, s, x):
+        x = F.relu(conv_norm(p["stem"], s["stem"], channels_first(x)))
+        x = residual_stages(p, s, x, functools.partial(residual_block, strided=1))
+        return classify(p, x)
+
+    agrees(model, resnet, x, training=True)
+
+
+def preactivated(p, s, x, stride, strided):
+    active = y = F.relu(norm(p["norm1"], s["norm1"], x))
+    y = conv(p["conv1"], y, stride if strided == 1 else 1)
+    for number in range(2, 4):
+        if f"conv{number}" in p:
+            y = F.relu(norm(p[f"norm{number}"], s[f"norm{number}"], y))
+            y = conv(p[f"conv{number}"], y, stride if strided == number else 1)
+    return y + (conv(p["shortcut"], active, stride) if "shortcut" in p else x)
+
+
+@pytest.mark.parametrize(
+    ("model", "strided"),
+    [
+        (models.wide_resnet(10, 2, 5, width=2), 1),
+        (models.wide_resnet(16, 1, 5, width=4), 1),
+        (models.resnet_v2(50, 5, width=2), 2),
+    ],
+    ids=repr,
+)
+def test_preactivated_networks_are_those_of_torch(model, strided):
+    x = image(3, 32, 34, 3) if model.name == "resnet_v2" else image(3, 16, 16, 3)
+
+    def resnet(p, s, x):
+        x = channels_first(x)
+        if model.name == "resnet_v2":
+            x = F.max_pool2d(conv(p["stem"], x, 2), 3, 2, 1)
+        else:
+            x = conv(p["stem"], x)
+        x = residual_stages(p, s, x, functools.partial(preactivated, strided=strided))
+        return classify(p, F.relu(norm(p["norm"], s["norm"], x)))
+
+    agrees(model, resnet, x, training=True)
+
+
+def test_alexnet_is_that_of_torch():
+    model, x = models.alexnet(5, widths=(4, 8, 6, 6, 4), hidden=9), image(2, 67, 71, 3)
+
+    def alexnet(p, s, x):
+        x = F.relu(conv(p["conv1"], channels_first(x), 4, padding=2))
+        x = F.max_pool2d(F.local_response_norm(x, 5, 5e-4, 0.75, 2.0), 3, 2)
+        x = F.relu(conv(p["conv2"], x, groups=2))
+        x = F.max_pool2d(F.local_response_norm(x, 5, 5e-4, 0.75, 2.0), 3, 2)
+        x = F.relu(conv(p["conv3"], x))
+        x = F.relu(conv(p["conv4"], x, groups=2))
+        x = F.max_pool2d(F.relu(conv(p["conv5"], x, groups=2)), 3, 2)
+        x = channels_last(x).flatten(1)
+        x = F.relu(linear(p["hidden2"], F.relu(linear(p["hidden1"], x))))
+        return linear(p["head"], x)
+
+    agrees(model, alexnet, x)
+
+
+@pytest.mark.parametrize("depth", [11, 16])
+def test_vgg_is_that_of_torch(depth):
+    model, x = models.vgg(depth, 5, width=2, hidden=7), image(2, 32, 64, 3)
+
+    def vgg(p, s, x):
+        x = channels_first(x)
+        for stage in range(1, 6):
+            for unit in p[f"stage{stage}"].values():
+                x = F.relu(conv(unit["conv"], x))
+            x = F.max_pool2d(x, 2)
+        x = channels_last(x).flatten(1)
+        for name in ("hidden1", "hidden2"):
+            x = F.relu(linear(p[name]["dense_0"], x))
+        return linear(p["head"], x)
+
+    agrees(model, vgg, x)
+
+
+def test_googlenet_with_norms_is_that_of_torch():
+    model = models.googlenet(5, norm=nn.batch_norm, widest_window=3, rate=0.0)
+    x = image(2, 32, 32, 3)
+
+    def unit(p, s, x, stride=1):
+        return F.relu(conv_norm(p, s, x, stride))
+
+    def pool(x, stride=2):  # of even sides ceil mode is "SAME"
+        return F.max_pool2d(x, 3, stride, 1 if stride == 1 else 0, ceil_mode=True)
+
+    def block(p, s, x):
+        branches = [unit(p["one"], s["one"], x)]
+        for name in ("three", "five"):
+            y = unit(p[name]["reduce"], s[name]["reduce"], x)
+            branches.append(unit(p[name]["conv"], s[name]["conv"], y))
+        pooled = unit(p["pool"]["conv"], s["pool"]["conv"], pool(x, 1))
+        return torch.cat([*branches, pooled], 1)
+
+    def googlenet(p, s, x):
+        x = pool(unit(p["conv1"], s["conv1"], channels_first(x), 2))
+        x = unit(p["reduce2"], s["reduce2"], x)
+        x = pool(unit(p["conv2"], s["conv2"], x))
+        for name in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+            x = block(p[f"block{name}"], s[f"block{name}"], x)
+            x = pool(x) if name in ("3b", "4e") else x
+        return classify(p, x)
+
+    agrees(model, googlenet, x, training=True, key=jax.random.key(0))
+
+
+# Keras: variables of its applications, found by the names of their layers.
+
+VARIABLES = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
+
+
+def keras_call(theirs: keras.Model, place: Callable[[str], tuple], p, s, x):
+    """Runs a Keras model on our arrays: `place` gives our path for the name of a layer."""
+
+    def find(variable):
+        layer, name = variable.path.split("/")[-2:]
+        params, state = p, s
+        for part in place(layer):
+            params, state = params.get(part, {}), state.get(part, {})
+        name = VARIABLES.get(name, name)
+        found = params[name] if name in params else state[name]
+        return found.reshape(variable.shape)
+
+    trained, carried = theirs.trainable_variables, theirs.non_trainable_variables
+    arrays = [find(v) for v in trained], [find(v).astype("float64") for v in carried]
+    return theirs.stateless_call(*arrays, x, training=True)[0]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 3, 1, 2)], ids=str)
+def test_densenet_is_that_of_keras(sizes):
+    norm = functools.partial(nn.batch_norm, epsilon=1.001e-5)
+    model, x = models.densenet(sizes, 5, norm=norm), image(2, 32, 32, 3)
+    theirs = DenseNet(
+        list(sizes),
+        input_shape=x.shape[1:],
+        weights=None,
+        classes=5,
+        classifier_activation=None,
+    )
+    stem = {"conv1_conv": ("stem", "conv"), "conv1_bn": ("stem", "norm")}
+    ends = stem | {"bn": ("norm",), "predictions": ("head",)}
+    parts = {"0_bn": "norm1", "1_conv": "conv1", "1_bn": "norm2", "2_conv": "conv2"}
+
+    def place(name):  # such as conv2_block1_0_bn and pool2_conv, of what we call block1
+        if name in ends:
+            return ends[name]
+        kind, number, rest = re.fullmatch(r"(conv|pool)(\d)_(.*)", name).groups()
+        if kind == "pool":
+            return f"transition{int(number) - 1}", "norm" if rest == "bn" else "conv"
+        layer, part = re.fullmatch(r"block(\d+)_(.*)", rest).groups()
+        number, layer = int(number) - 1, int(layer) - 1
+        return f"block{number}", f"dense_layer_{layer}", "new", parts[part]
+
+    agrees(model, functools.partial(keras_call, theirs, place), x, peer="keras", training=True)
