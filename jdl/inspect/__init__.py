@@ -1,5 +1,6 @@
-"""Explains a network: what it is made of."""
+"""Explains a network: what it is made of, and what its parts return."""
 
+from jdl.core import probe
 from jdl.inspect.summary import summary
 
-__all__ = ["summary"]
+__all__ = ["probe", "summary"]

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from optax.projections import projection_simplex
 
-from jdl.core import Array
-from jdl.nn.checks import check_float, check_rank
+from jdl.core import Array, check_key
+from jdl.nn.checks import above_zero, check_float, check_rank
+from jdl.nn.combine import identity
 
 
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
@@ -74,7 +75,7 @@ def softmin(x: Array, axis: int = -1, where: Array | None = None) -> Array:
       >>> softmin(jnp.array([0.0, 0.0, 99.0]))
       Array([0.5, 0.5, 0. ], dtype=float32)
     """
-    return jax.nn.softmax(-x, axis, where)
+    return jax.nn.softmax(-x, axis=axis, where=where)
 
 
 def sparsemax(x: Array, axis: int = -1) -> Array:
@@ -124,7 +125,8 @@ def gumbel_softmax(
       axis: the axis of classes.
 
     Raises:
-      DTypeError: `logits` has integers.
+      ConfigError: `temperature` is not positive.
+      DTypeError: `logits` has integers, or `key` is no key.
 
     Example:
       >>> soft = gumbel_softmax(jnp.zeros((2, 3)), jax.random.key(0))
@@ -133,7 +135,9 @@ def gumbel_softmax(
       (Array([1., 1.], dtype=float32), Array(True, dtype=bool), Array([1., 1.], dtype=float32))
     """
     check_float(logits, "gumbel_softmax")
-    noisy = logits + jax.random.gumbel(key, logits.shape, logits.dtype)
+    if not isinstance(temperature, jax.Array):  # it may be learned, or follow a schedule
+        above_zero("temperature", temperature)
+    noisy = logits + jax.random.gumbel(check_key(key), logits.shape, logits.dtype)
     soft = jax.nn.softmax(noisy / temperature, axis)
     if not hard:
         return soft
@@ -145,7 +149,7 @@ def gumbel_softmax(
 
 
 def straight_through(
-    function: Callable[[Array], Array], surrogate: Callable[[Array], Array] = lambda x: x
+    function: Callable[[Array], Array], surrogate: Callable[[Array], Array] = identity
 ) -> Callable[[Array], Array]:
     """The values of one function with the derivatives of another (arXiv:1308.3432, section 4).
 
@@ -179,7 +183,7 @@ def straight_through_sign(x: Array) -> Array:
     def sign(x: Array) -> Array:
         return jnp.where(x >= 0, 1, -1).astype(x.dtype)
 
-    return straight_through(sign, lambda x: jnp.where(jnp.abs(x) <= 1, x, 0))(x)
+    return straight_through(sign, _up_to_one)(x)
 
 
 def straight_through_ternary(x: Array, threshold: float = 0.5) -> Array:
@@ -194,4 +198,8 @@ def straight_through_ternary(x: Array, threshold: float = 0.5) -> Array:
     def ternary(x: Array) -> Array:
         return jnp.where(jnp.abs(x) > threshold, jnp.sign(x), 0)
 
-    return straight_through(ternary, lambda x: jnp.where(jnp.abs(x) <= 1, x, 0))(x)
+    return straight_through(ternary, _up_to_one)(x)
+
+
+def _up_to_one(x: Array) -> Array:
+    return jnp.where(jnp.abs(x) <= 1, x, 0)

@@ -57,7 +57,7 @@ def embed(
       ((1, 3, 4), (1, 3, 10))
     """
     sizes = positive("vocabulary", vocabulary), positive("features", features)
-    if padding_id is not None and not 0 <= padding_id < vocabulary:
+    if padding_id is not None and padding_id not in range(vocabulary):
         raise ConfigError(f"padding_id is one of {vocabulary} ids, got {padding_id!r}")
 
     @layer(embedding=Param(embedding_init, sizes))

@@ -98,10 +98,9 @@ def einsum(
 
 def _terms(equation: str) -> tuple[str, str, str]:
     """Input, kernel and output, with `.` for the dots."""
-    found = re.fullmatch(
-        r"(\w*(?:\.\.\.)?\w*),(\w+)->(\w*(?:\.\.\.)?\w*)", str(equation).replace(" ", "")
-    )
-    if not found or re.search(r"[\d_]", equation):
+    term = r"([a-zA-Z]*(?:\.\.\.)?[a-zA-Z]*)"
+    found = re.fullmatch(f"{term},([a-zA-Z]+)->{term}", str(equation).replace(" ", ""))
+    if not found:
         raise ConfigError(
             "the equation is input, kernel -> output, in letters, such as "
             f"'...d,df->...f', got {equation!r}"

@@ -24,6 +24,7 @@ from jdl.core import (
 )
 from jdl.core.parts import Planned
 from jdl.core.scope import fold
+from jdl.nn.checks import above_zero, positive
 from jdl.tree import edit, matching
 
 _ORTHOGONAL = orthogonal()
@@ -55,7 +56,7 @@ def lsuv(
 
     Raises:
       TreeError: a pattern matches no parameter.
-      ConfigError: it matches arrays that cannot be scaled so.
+      ConfigError: it matches arrays that cannot be scaled so, or an option makes no sense.
       DataError: some outputs are constant or not finite on this batch, or do not get there.
 
     Example:
@@ -68,6 +69,8 @@ def lsuv(
       Array(1., dtype=float32)
     """
     key = check_key(key)
+    above_zero("tolerance", tolerance)
+    positive("iterations", iterations)
     plan = model.plan(*inputs)
     slots = {path: slot for path, slot in plan.walk() if slot.kind is Param}
     kernels = {path: slots[path] for path in matching(slots, pattern)}

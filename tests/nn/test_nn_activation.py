@@ -267,6 +267,13 @@ def test_integers_are_refused(function):
         function(jnp.arange(3))
 
 
+def test_gumbel_softmax_refuses_what_makes_no_draw():
+    with pytest.raises(DTypeError, match="expected a random key, got None"):
+        nn.gumbel_softmax(LOGITS, None)
+    with pytest.raises(ConfigError, match="temperature is a positive number, got 0"):
+        nn.gumbel_softmax(LOGITS, jax.random.key(0), temperature=0)
+
+
 def test_axes_that_are_not_there_are_named():
     with pytest.raises(
         ShapeError, match=r"prelu has slopes along axes \(-3, -1\), got float32"

@@ -35,6 +35,14 @@ def gradient(made: Layer, *inputs):
     ]
 
 
+def test_a_table_may_be_a_numpy_array_as_a_file_has_it():
+    ids, table = np.array([[1, 2]]), {"embedding": np.asarray(TABLE)}
+    for made in (nn.embed(7, 3, padding_id=0), nn.embed_bag(7, 3), nn.embed(7, 3, tied=True)):
+        np.testing.assert_array_equal(
+            made.apply(table, {}, ids)[0], made.apply(PARAMS, {}, jnp.asarray(ids))[0]
+        )
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "uint32"])
 def test_an_id_gives_its_row_and_another_gives_nan(dtype):
     big = nn.embed(1000, 3)
@@ -133,6 +141,7 @@ def test_a_bag_that_holds_an_unknown_id_says_so():
         (lambda: nn.embed(0, 3), "vocabulary is a positive int, got 0"),
         (lambda: nn.embed(7, 3, padding_id=7), "padding_id is one of 7 ids, got 7"),
         (lambda: nn.embed(7, 3, padding_id=-1), "padding_id is one of 7 ids, got -1"),
+        (lambda: nn.embed(7, 3, padding_id=1.5), "padding_id is one of 7 ids, got 1.5"),
         (lambda: nn.embed_bag(7, 2.5), "features is a positive int, got 2.5"),
         (lambda: nn.embed_bag(7, 3, mode="men"), "mode is one of .*; did you mean 'mean'?"),
     ],

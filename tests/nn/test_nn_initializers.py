@@ -67,11 +67,21 @@ def test_sparse_leaves_as_many_zeros_in_every_column(sparsity):
     assert jnp.abs(rows - rows.mean()).max() < 0.15  # no row is favoured
 
 
-def test_icnr_makes_a_shuffle_repeat():
-    inner = initializers.normal(1.0)
-    kernel = initializers.icnr(2, inner)(KEY, (3, 3, 5, 12))
-    np.testing.assert_array_equal(kernel, np.repeat(inner(KEY, (3, 3, 5, 3)), 4, -1))
-    assert initializers.icnr(2, axes=1)(KEY, (3, 5, 4)).shape == (3, 5, 4)
+@pytest.mark.parametrize(
+    ("factor", "window"), [(2, (3, 3)), ((2, 3), (1, 3)), ((3,), (3,))], ids=str
+)
+def test_icnr_makes_a_shuffle_repeat(factor, window):
+    factors = (factor, factor) if isinstance(factor, int) else factor
+    features = 2 * math.prod(factors)
+    conv = nn.conv(features, window, kernel_init=initializers.icnr(factor))
+    model = nn.serial(conv, nn.pixel_shuffle(factor))
+    x = jax.random.normal(KEY, (1, *(5 for _ in window), 4))
+    params, _ = model.init(KEY, x)
+    first = conv.apply(params["conv_0"], {}, x)[0][..., :: features // 2]
+    for axis, times in enumerate(factors, 1):
+        first = first.repeat(times, axis)
+    np.testing.assert_allclose(model.apply(params, {}, x)[0], first, atol=1e-6)
+    assert jnp.unique(params["conv_0"]["kernel"][(0,) * (len(window) + 1)]).size == 2
 
 
 def test_flattened_draws_matrices_and_puts_their_axes_in_place():

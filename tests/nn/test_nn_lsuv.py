@@ -102,6 +102,8 @@ def in_pairs(x, *, pair):
     ("model", "options", "error", "message"),
     [
         (nn.dense(3), {"pattern": "x"}, TreeError, "no path matches 'x'; near it are"),
+        (nn.dense(3), {"tolerance": 0}, ConfigError, "tolerance is a positive number"),
+        (nn.dense(3), {"iterations": 0}, ConfigError, "iterations is a positive int"),
         (nn.dense(3), {"pattern": "bias"}, ConfigError, "'bias' is no kernel of a layer whose"),
         (nn.stack(nn.dense(192), 2), {}, ConfigError, "wrap it in nn.serial"),
         (in_pairs, {}, ConfigError, "scales layers of one output|return one"),

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jdl.core import Array, Initializer, Shape, ShapeError
 from jdl.core.show import show
-from jdl.nn.checks import positive, rate_of
+from jdl.nn.checks import positive, rate_of, window_of
 
 _LECUN = lecun_normal()
 
@@ -99,36 +100,35 @@ def sparse(sparsity: float, scale: float = 0.01) -> Initializer:
     return init
 
 
-def icnr(factor: int, init: Initializer = _LECUN, *, axes: int = 2) -> Initializer:
-    """For the kernel of a convolution before a pixel shuffle by `factor` (arXiv:1707.02937).
+def icnr(factor: int | Sequence[int], init: Initializer = _LECUN) -> Initializer:
+    """For the kernel of a convolution before `pixel_shuffle(factor)` (arXiv:1707.02937).
 
-    The `factor ** axes` channels that become neighbours get the same weights, so that the
-    shuffle begins as an upsampling by repetition, with no checkerboard. They are next to each
-    other, `c factor ** axes + i`, as in PyTorch's `PixelShuffle`.
+    The channels that become one block of pixels get the same weights, so that the shuffle
+    begins as an upsampling by repetition, with no checkerboard.
 
     Args:
-      factor: that of the pixel shuffle.
-      init: draws the weights, in the shape of a kernel with that many features fewer.
-      axes: how many axes the shuffle has.
+      factor: that of the shuffle: an int for images, or a tuple with one for each axis.
+      init: draws the weights, in the shape of a kernel of that many features fewer.
 
     Raises:
-      ConfigError: `factor` or `axes` is no positive int.
-      ShapeError: it fills a kernel whose features `factor ** axes` does not divide.
+      ConfigError: a factor is no positive int.
+      ShapeError: it fills a kernel whose features are not in such blocks.
 
     Example:
       >>> kernel = icnr(2)(jax.random.key(0), (3, 3, 1, 8))
       >>> [bool((kernel[..., 0] == kernel[..., i]).all()) for i in range(8)]
       [True, True, True, True, False, False, False, False]
     """
-    copies = positive("factor", factor) ** positive("axes", axes)
+    rank = None if isinstance(factor, Sequence) else 2
+    block = math.prod(window_of("factor", factor, rank))
 
     def fill(key: Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> Array:
-        if shape[-1] % copies:
+        if shape[-1] % block:
             raise ShapeError(
-                f"icnr({factor}) needs features in multiples of {copies}, got a kernel "
+                f"icnr({factor}) needs features in multiples of {block}, got a kernel "
                 f"{list(shape)}"
             )
-        return jnp.repeat(init(key, (*shape[:-1], shape[-1] // copies), dtype), copies, -1)
+        return jnp.repeat(init(key, (*shape[:-1], shape[-1] // block), dtype), block, -1)
 
     return fill
 

@@ -145,7 +145,7 @@ def test_gains_are_those_of_torch(name):
 @pytest.mark.parametrize("factor", [2, 3])
 def test_icnr_makes_torchs_pixel_shuffle_repeat(factor, axes):
     features = 2 * factor**axes
-    kernel = ours.icnr(factor, ours.normal(1.0), axes=axes)(KEY, (*(3,) * axes, 4, features))
+    kernel = ours.icnr((factor,) * axes, ours.normal(1.0))(KEY, (*(3,) * axes, 4, features))
     x = jax.random.normal(KEY, (1, *(5,) * axes, 4))
     y = nn.conv(features, (3,) * axes).apply(
         {"kernel": kernel, "bias": jnp.zeros(features)}, {}, x
