@@ -8,7 +8,7 @@ import functools
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -45,7 +45,32 @@ def fill(plan: Plan, key: Array) -> tuple[dict, dict]:
             arrays = [_constant(recipe) for _ in members]
         for (path, slot), array in zip(members, arrays, strict=True):
             _insert(trees[slot.kind], path.split("/"), array)
-    return trees[Param], trees[State]
+    return _adjusted(plan, key, trees[Param], trees[State])
+
+
+def _adjusted(plan: Plan, key: Array, params: dict, state: dict) -> tuple[dict, dict]:
+    """The trees, with the values that depend on others: first those of the parts."""
+    for name, child in plan.children.items():
+        below = _adjusted(child, key, params.get(name, {}), state.get(name, {}))
+        params, state = (
+            {**tree, name: new} if new else tree
+            for tree, new in zip((params, state), below, strict=True)
+        )
+    for adjust in plan.adjust:
+        params, state = _apart(adjust, key, params, state)
+    return params, state
+
+
+def _apart(adjust: Callable, key: Array, params: dict, state: dict) -> tuple[dict, dict]:
+    """`adjust(params, state)`; under jit in a branch, which XLA does not fuse with the draws.
+
+    Fused, it would change their last bits, and a jitted init would differ from a plain one.
+    """
+    if not isinstance(key, jax.core.Tracer):
+        return adjust(params, state)
+    number = jax.random.key_data(key).astype(jnp.float32).sum()
+    never = number != number  # which XLA cannot know
+    return jax.lax.cond(never, lambda *variables: variables, adjust, params, state)
 
 
 @functools.lru_cache(maxsize=4096)

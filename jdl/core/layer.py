@@ -350,12 +350,10 @@ def _pair(outputs: Any, states: Mapping[str, State]) -> tuple[Any, Any]:
 
 def _first_draw(model: Layer, path: str = "") -> str:
     for name, part in model.parts.items():
-        if isinstance(part, Key):
-            return f"{path.rstrip('/') or 'it'} ({model.name})"
         if getattr(part, "draws", False):
             below = path if model.parts.keys() == {"body"} else f"{path}{name}/"
             return _first_draw(part, below)
-    return model.name
+    return f"{path.rstrip('/') or 'it'} ({model.name})"
 
 
 def _frozen(value: Any) -> Any:

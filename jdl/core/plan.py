@@ -4,7 +4,7 @@ A layer runs on a blank plan as it would on its params. The plan hands out zeros
 keeps a note of every slot that was read, from which `fill` makes the arrays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -22,6 +22,8 @@ class Plan:
       children: the plans of its parts, by name.
       output: shapes and dtypes of what the layer returned.
       unused: paths of declared parts that were never called.
+      adjust: functions of the params and state that were filled in here, which return them
+        with initial values that depend on others.
     """
 
     def __init__(self, copies: Shape = ()):
@@ -29,6 +31,7 @@ class Plan:
         self.children: dict[str, Plan] = {}
         self.output: Any = None
         self.unused: list[str] = []
+        self.adjust: list[Callable[[dict, dict], tuple[dict, dict]]] = []
         self.copies = copies
 
     def read(self, name: str, slot: Slot, shape: Shape) -> Array:
@@ -53,7 +56,8 @@ class Plan:
     def stacked(self, size: int) -> "Plan":
         """The same plan, where every slot read through it gets a new first axis."""
         view = Plan((*self.copies, size))
-        view.slots, view.children, view.unused = self.slots, self.children, self.unused
+        view.slots, view.children = self.slots, self.children
+        view.unused, view.adjust = self.unused, self.adjust
         return view
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Planned]]:

@@ -46,9 +46,10 @@ def _rows(model: Layer, plan: Plan, path: str, depth: int) -> Iterator[Row]:
     while parts.keys() == {"body"} and "body" not in plan.children:
         parts = parts["body"].parts  # a stack or a remat adds no level to the tree
     for name, child in plan.children.items():
-        part = parts[name]
-        yield f"{path}{name}", part.name, _show(child.output), f"{_size(child):,}"
-        if depth > 1:
+        part = parts.get(name)  # none for the arrays that an nn.lora or the like adds
+        kind = part.name if part else ""
+        yield f"{path}{name}", kind, _show(child.output), f"{_size(child):,}"
+        if part and depth > 1:
             yield from _rows(part, child, f"{path}{name}/", depth - 1)
 
 

@@ -54,6 +54,7 @@ from jdl.nn.conv_local import locally_connected
 from jdl.nn.conv_masked import masked_conv
 from jdl.nn.conv_transpose import conv_transpose
 from jdl.nn.drop_block import drop_block
+from jdl.nn.drop_connect import drop_connect, embedding_dropout
 from jdl.nn.embed import embed, embed_bag
 from jdl.nn.equation import einsum
 from jdl.nn.fold import fold, unfold
@@ -62,6 +63,7 @@ from jdl.nn.general import dense_general
 from jdl.nn.grid import affine_grid, grid_sample
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
+from jdl.nn.lora import lora
 from jdl.nn.lsuv import lsuv
 from jdl.nn.merge import (
     add,
@@ -87,14 +89,17 @@ from jdl.nn.pool_adaptive import adaptive_avg_pool, adaptive_max_pool
 from jdl.nn.pool_fractional import fractional_max_pool
 from jdl.nn.pool_global import concat_pool, global_avg_pool, global_max_pool
 from jdl.nn.rational import rational
+from jdl.nn.reparametrize import effective_params, reparametrize
 from jdl.nn.resize import resize, upsample
 from jdl.nn.shape import flatten, masking, permute, repeat, reshape, unflatten
 from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from jdl.nn.spectral_norm import spectral_norm
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.tie import tie
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
 from jdl.nn.unpool import max_pool_with_indices, max_unpool
+from jdl.nn.weight_norm import weight_norm, weight_standardization
 
 __all__ = [
     "adaptive_avg_pool",
@@ -121,12 +126,15 @@ __all__ = [
     "depthwise_conv",
     "dot",
     "drop_block",
+    "drop_connect",
     "drop_path",
     "dropout",
+    "effective_params",
     "einsum",
     "elu",
     "embed",
     "embed_bag",
+    "embedding_dropout",
     "ensemble",
     "feature_alpha_dropout",
     "filter_response_norm",
@@ -162,6 +170,7 @@ __all__ = [
     "log_softmax",
     "logmeanexp",
     "logsumexp",
+    "lora",
     "lp_pool",
     "lsuv",
     "masked_conv",
@@ -190,6 +199,7 @@ __all__ = [
     "relu",
     "relu6",
     "remat",
+    "reparametrize",
     "repeat",
     "reshape",
     "residual",
@@ -211,6 +221,7 @@ __all__ = [
     "sparse_sigmoid",
     "sparsemax",
     "spatial_dropout",
+    "spectral_norm",
     "squareplus",
     "stack",
     "standardize",
@@ -230,4 +241,6 @@ __all__ = [
     "unit_norm",
     "upsample",
     "variational_dropout",
+    "weight_norm",
+    "weight_standardization",
 ]
