@@ -40,7 +40,7 @@ def masked_conv(
     kernel_init: Initializer = _LECUN,
     bias_init: Initializer = zeros,
 ) -> Layer:
-    """A convolution that uses a part of its kernel: `[batch, *space, c] -> [.., features]`.
+    """Convolution with part of a kernel: `[batch, *space, c] -> [batch, *space', features]`.
 
     With mask A, a place sees only those before it in reading order (row by row; axis by axis);
     with mask B also itself. A stack of one A and then Bs predicts every pixel from those

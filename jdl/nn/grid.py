@@ -1,7 +1,6 @@
 """Images at real-valued places: spatial transformers (arXiv:1506.02025)."""
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -11,8 +10,6 @@ import numpy as np
 from jdl.core import Array, ShapeError
 from jdl.core.show import show
 from jdl.nn.checks import check_float, one_of, window_of
-
-Tap = tuple[Array, Array]  # where along an axis, and with what weight
 
 
 def grid_sample(
@@ -120,30 +117,34 @@ def _check_grid(x: Array, grid: Array) -> tuple[int, ...]:
 
 def _sample(x: Array, grid: Array, *, mode: str, padding: str, align_corners: bool) -> Array:
     """`[*space, c], [*out, n] -> [*out, c]`."""
-    taps = []
+    rank = x.ndim - 1
+    index, weights = [], []
     for axis, size in enumerate(x.shape[:-1]):
         place = (grid[..., -1 - axis] + 1) / 2
         place = place * (size - 1) if align_corners else place * size - 0.5
-        taps.append(_taps(place, mode, _limit(size, padding, align_corners)))
-    total = jnp.zeros((), x.dtype)
-    for chosen in itertools.product(*taps):
-        index = tuple(where.astype(jnp.int32) for where, _ in chosen)
-        values = x.at[index].get(mode="fill", fill_value=0, wrap_negative_indices=False)
-        weight = functools.reduce(jnp.multiply, (weight for _, weight in chosen))
-        total = total + values * weight[..., None]
-    return total
+        where, weight = _taps(place, mode, _limit(size, padding, align_corners))
+        others = [other for other in range(rank) if other != axis]
+        index.append(jnp.expand_dims(where.astype(jnp.int32), others))
+        weights.append(jnp.expand_dims(weight, others))
+    values = x.at[tuple(index)].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+    weight = functools.reduce(jnp.multiply, weights)  # [*taps, *out]
+    return (values * weight[..., None]).sum(tuple(range(rank)))
 
 
-def _taps(place: Array, mode: str, limit: Callable[[Array], Array]) -> list[Tap]:
-    """The entries of one axis that make the value at a place."""
+def _taps(place: Array, mode: str, limit: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """The entries of an axis that make the value at a place, and their weights.
+
+    `[*out] -> [taps, *out], [taps, *out]`.
+    """
     if mode == "bicubic":
         first = jnp.floor(place)
-        return [(limit(first + k), _cubic(jnp.abs(place - first - k))) for k in (-1, 0, 1, 2)]
+        around = jnp.stack([first + step for step in (-1, 0, 1, 2)])
+        return limit(around), _cubic(jnp.abs(place - around))
     place = limit(place)
     if mode == "nearest":
-        return [(jnp.round(place), jnp.ones_like(place))]
+        return jnp.round(place)[None], jnp.ones_like(place)[None]
     first = jnp.floor(place)
-    return [(first, 1 - (place - first)), (first + 1, place - first)]
+    return jnp.stack([first, first + 1]), jnp.stack([1 - (place - first), place - first])
 
 
 def _cubic(distance: Array, a: float = -0.75) -> Array:

@@ -123,8 +123,8 @@ def looped(x: np.ndarray, kernel: np.ndarray, stride=1, dilation=1, pairs=None) 
     )
 
 
-@pytest.mark.parametrize("size", [2, 3, 4])
-@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("size", [3, 4])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 2)])
 @pytest.mark.parametrize(
     ("padding", "mode"),
     [("REFLECT", "reflect"), ("REPLICATE", "edge"), ("CIRCULAR", "wrap")],
