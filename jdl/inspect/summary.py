@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jdl.core import Layer, Param, Plan
+from jdl.core.show import show
 
 Row = tuple[str, str, str, str]
 
@@ -58,6 +59,4 @@ def _size(plan: Plan) -> int:
 
 
 def _show(output: Any) -> str:
-    if hasattr(output, "shape") and hasattr(output, "dtype"):
-        return f"{output.dtype}[{','.join(map(str, output.shape))}]"
-    return "" if output is None else str(output)
+    return "" if output is None else show(output)

@@ -46,6 +46,7 @@ from jdl.nn.activation import (
     tanh_shrink,
     threshold,
 )
+from jdl.nn.bidirectional import bidirectional
 from jdl.nn.blur import blur_pool
 from jdl.nn.combine import identity, parallel, residual, serial
 from jdl.nn.conv import conv
@@ -61,9 +62,12 @@ from jdl.nn.fold import fold, unfold
 from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
 from jdl.nn.grid import affine_grid, grid_sample
+from jdl.nn.gru import gru, mgu
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
+from jdl.nn.linear_rnn import lru, min_gru
 from jdl.nn.lora import lora
+from jdl.nn.lstm import lstm
 from jdl.nn.lsuv import lsuv
 from jdl.nn.merge import (
     add,
@@ -91,9 +95,13 @@ from jdl.nn.pool_global import concat_pool, global_avg_pool, global_max_pool
 from jdl.nn.rational import rational
 from jdl.nn.reparametrize import effective_params, reparametrize
 from jdl.nn.resize import resize, upsample
+from jdl.nn.rnn import rnn
 from jdl.nn.shape import flatten, masking, permute, repeat, reshape, unflatten
 from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from jdl.nn.simple_rnn import simple_rnn
 from jdl.nn.spectral_norm import spectral_norm
+from jdl.nn.stacked import stacked_cells, stacked_rnn
+from jdl.nn.stateful import stateful
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.tie import tie
@@ -110,6 +118,7 @@ __all__ = [
     "average",
     "avg_pool",
     "batch_norm",
+    "bidirectional",
     "bilinear",
     "blur_pool",
     "celu",
@@ -152,6 +161,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "gru",
     "gumbel_softmax",
     "hard_shrink",
     "hard_sigmoid",
@@ -172,6 +182,8 @@ __all__ = [
     "logsumexp",
     "lora",
     "lp_pool",
+    "lru",
+    "lstm",
     "lsuv",
     "masked_conv",
     "masking",
@@ -180,6 +192,8 @@ __all__ = [
     "max_unpool",
     "maximum",
     "maxout",
+    "mgu",
+    "min_gru",
     "min_pool",
     "minimum",
     "mish",
@@ -205,12 +219,14 @@ __all__ = [
     "residual",
     "resize",
     "rms_norm",
+    "rnn",
     "rrelu",
     "selu",
     "separable_conv",
     "serial",
     "sigmoid",
     "silu",
+    "simple_rnn",
     "snake",
     "soft_shrink",
     "soft_sign",
@@ -224,7 +240,10 @@ __all__ = [
     "spectral_norm",
     "squareplus",
     "stack",
+    "stacked_cells",
+    "stacked_rnn",
     "standardize",
+    "stateful",
     "straight_through",
     "straight_through_sign",
     "straight_through_ternary",

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, DTypeError, Shape, ShapeError
+from jdl.core import Array, ConfigError, DTypeError, Layer, Shape, ShapeError
 from jdl.core.show import show
 
 
@@ -160,6 +160,17 @@ def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
     near = difflib.get_close_matches(str(value).lower(), spelled, 1, 0.5)
     hint = f"; did you mean {spelled[near[0]]!r}?" if near else ""
     raise ConfigError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
+def layer_of(name: str, value: Any) -> Layer:
+    """A layer.
+
+    Raises:
+      ConfigError: it is something else, such as a factory that was not called.
+    """
+    if not isinstance(value, Layer):
+        raise ConfigError(f"{name} is a layer, such as nn.lstm(64), got {show(value)}")
+    return value
 
 
 def promote(*arrays: Array) -> list[Array]:

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from jdl.core import Array, Layer, Plan, ShapeError, factory
 from jdl.core.show import show
-from jdl.nn.checks import positive
+from jdl.nn.checks import one_of, positive
 
 
 @factory
@@ -81,19 +81,27 @@ def ensemble(body: Layer, size: int) -> Layer:
 
 
 @factory
-def recurrent(cell: Layer, *, axis: int = 1, reverse: bool = False) -> Layer:
+def recurrent(
+    cell: Layer, *, axis: int = 1, reverse: bool = False, draws: str = "step", unroll: int = 1
+) -> Layer:
     """Runs a cell along an axis of time: `carry, xs -> carry, ys`, as `jax.lax.scan` does.
 
-    The cell maps `carry, x -> carry, y`. Its parameters are shared by all steps, its state is
-    handed from step to step, and every step has a key of its own.
+    The cell maps `carry, x -> carry, y`. Its parameters are shared by all steps, and its state
+    is handed from step to step. Inputs after the second go to every step unchanged, such as
+    what a decoder attends to. `nn.rnn` adds masks and an initial carry.
 
     Args:
-      cell: a layer of two inputs and two outputs.
+      cell: a layer of two inputs or more and two outputs.
       axis: the axis of `xs` that is time; 1 for `[batch, time, ...]`.
-      reverse: goes from the last step to the first.
+      reverse: goes from the last step to the first; `ys` stay in the order of `xs`.
+      draws: `"step"` gives every step a key of its own, `"sequence"` all the same one, so that
+        a dropout mask stays for the sequence.
+      unroll: how many steps one iteration of the compiled loop does.
 
     Raises:
-      ShapeError: the cell changes the shape or dtype of its carry.
+      ConfigError: `draws` or `unroll` is none of these.
+      ShapeError: the cell changes the shape or dtype of its carry, or the arrays of `xs`
+        differ in the number of steps.
 
     Example:
       >>> from jdl import Param, layer, nn
@@ -107,26 +115,28 @@ def recurrent(cell: Layer, *, axis: int = 1, reverse: bool = False) -> Layer:
       >>> last.shape, every.shape
       ((2, 4), (2, 7, 4))
     """
+    one_of("draws", draws, ("step", "sequence"))
+    positive("unroll", unroll)
 
-    def run(params, state, carry, xs, *, key, training):
+    def run(params, state, carry, xs, *rest, key, training):
         planning = isinstance(state, Plan)
 
         def step(carry, now):
             carry, state_now = carry
             x, index = now
             state_in = state if planning else state_now
-            step_key = None if key is None else jax.random.fold_in(key, index)
+            own = draws == "step" and key is not None
+            step_key = jax.random.fold_in(key, index) if own else key
             (after, y), new = cell.run(
-                params, state_in, carry, x, key=step_key, training=training
+                params, state_in, carry, x, *rest, key=step_key, training=training
             )
             _check_same(carry, after)
             return (after, {} if planning else new), (y, new if planning else {})
 
-        times = jax.tree.leaves(xs)[0].shape[axis]
         first = jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0), xs)
         begin = carry, ({} if planning else state)
         (carry, new), (ys, planned) = jax.lax.scan(
-            step, begin, (first, jnp.arange(times)), reverse=reverse
+            step, begin, (first, jnp.arange(_steps(xs, axis))), reverse=reverse, unroll=unroll
         )
         if planning:
             new = jax.tree.map(lambda x: x[0], planned)
@@ -218,6 +228,17 @@ def _copies(params: Any, state: Any, size: int) -> tuple[Any, Any, Array]:
     if isinstance(params, Plan) and isinstance(state, Plan):
         params, state = params.stacked(size), state.stacked(size)
     return params, state, jnp.arange(size)
+
+
+def _steps(xs: Any, axis: int) -> int:
+    """How many steps of time there are; at least one."""
+    steps = {x.shape[axis] for x in jax.tree.leaves(xs) if -x.ndim <= axis < x.ndim}
+    if len(steps) != 1 or min(steps) == 0:
+        raise ShapeError(
+            f"expected sequences of one number of steps, 1 or more, along axis {axis}, "
+            f"got {_describe(xs)}"
+        )
+    return steps.pop()
 
 
 def _check_same(before: Any, after: Any) -> None:
