@@ -52,6 +52,7 @@ from jdl.nn.combine import identity, parallel, residual, serial
 from jdl.nn.conv import conv
 from jdl.nn.conv_depthwise import depthwise_conv, separable_conv
 from jdl.nn.conv_local import locally_connected
+from jdl.nn.conv_lstm import conv_lstm
 from jdl.nn.conv_masked import masked_conv
 from jdl.nn.conv_transpose import conv_transpose
 from jdl.nn.drop_block import drop_block
@@ -127,6 +128,7 @@ __all__ = [
     "concat_pool",
     "concatenate",
     "conv",
+    "conv_lstm",
     "conv_transpose",
     "cosine_similarity",
     "crop",

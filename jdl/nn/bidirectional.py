@@ -110,9 +110,12 @@ def _call_of(body: Layer) -> tuple[Callable[..., Layer], inspect.BoundArguments]
     if body.recipe is None:
         return None
     make, *_ = body.recipe.identity
-    call = inspect.signature(make).bind(*body.recipe.args, **body.recipe.kwargs)
-    call.apply_defaults()
-    return (make, call) if "reverse" in call.arguments else None
+    signature = inspect.signature(make)
+    if "reverse" not in signature.parameters:
+        return None
+    call = signature.bind(*body.recipe.args, **body.recipe.kwargs)
+    call.arguments.setdefault("reverse", False)
+    return make, call
 
 
 def _reverse(body: Layer) -> bool | None:

@@ -2,7 +2,8 @@
 
 A test file of a family holds `CASES`, a list of `(name, layer, shapes)`: the name is that of
 the public factory, and the shapes are one input's, a tuple of several inputs', or
-`("ids", ...)` for integers below 11, or `("mask", ...)` for rows of True, then False.
+`("ids", ...)` for integers below 11, `("mask", ...)` for rows of True, then False, or
+`("none",)` for None.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ def arrays(shape: tuple) -> tuple:
     """Random numbers of a shape, of several, or ids."""
     if isinstance(shape[0], tuple):
         return tuple(one for part in shape for one in arrays(part))
+    if shape[0] == "none":
+        return (None,)
     key = jax.random.key(7)
     if shape[0] == "ids":
         return (jax.random.randint(key, shape[1:], 0, 11),)

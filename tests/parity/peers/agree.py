@@ -88,13 +88,14 @@ def agrees(
     Args:
       layer: of jdl.
       value_and_gradients: the peer's `(params, state, inputs, cotangents) -> (outputs, list)`.
-      *inputs: NumPy arrays in jdl's layout.
+      *inputs: NumPy arrays in jdl's layout, or dicts of them.
       params, state: what to run on; normal numbers, and the initial state, if None.
       training, key: as for `Layer.apply`.
       scale: the standard deviation of the parameters.
       tolerance: of the largest entry.
     """
-    made = layer.init(jax.random.key(0), *map(jnp.asarray, inputs))
+    arrays = jax.tree.map(jnp.asarray, inputs)
+    made = layer.init(jax.random.key(0), *arrays)
     params = normal(made.params, 1, scale) if params is None else params
     state = jax.tree.map(np.asarray, made.state) if state is None else state
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, dict(made.params))
@@ -102,7 +103,6 @@ def agrees(
     def ours(params: Tree, inputs: Sequence[Any]) -> Any:
         return layer.apply(params, state, *inputs, key=key, training=training)[0]
 
-    arrays = tuple(jnp.asarray(x) for x in inputs)
     outputs = ours(params, arrays)
     cotangents = normal(jax.tree.map(np.asarray, outputs), 2)
     gradients = _gradients(ours, jax.tree.map(jnp.asarray, params), arrays, cotangents)
