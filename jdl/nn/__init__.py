@@ -46,6 +46,8 @@ from jdl.nn.activation import (
     tanh_shrink,
     threshold,
 )
+from jdl.nn.attention import additive_attention, attention
+from jdl.nn.attention_masks import causal_mask, padding_mask, window_mask
 from jdl.nn.bidirectional import bidirectional
 from jdl.nn.blur import blur_pool
 from jdl.nn.combine import identity, parallel, residual, serial
@@ -59,6 +61,7 @@ from jdl.nn.drop_block import drop_block
 from jdl.nn.drop_connect import drop_connect, embedding_dropout
 from jdl.nn.embed import embed, embed_bag
 from jdl.nn.equation import einsum
+from jdl.nn.experts import mixture_of_experts
 from jdl.nn.fold import fold, unfold
 from jdl.nn.gated import gated, maxout
 from jdl.nn.general import dense_general
@@ -82,6 +85,7 @@ from jdl.nn.merge import (
     pairwise_distance,
     subtract,
 )
+from jdl.nn.multi_head import multi_head_attention
 from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
 from jdl.nn.norm_batch import batch_norm
@@ -93,10 +97,13 @@ from jdl.nn.pool import avg_pool, lp_pool, max_pool, min_pool, sum_pool
 from jdl.nn.pool_adaptive import adaptive_avg_pool, adaptive_max_pool
 from jdl.nn.pool_fractional import fractional_max_pool
 from jdl.nn.pool_global import concat_pool, global_avg_pool, global_max_pool
+from jdl.nn.position_bias import alibi, relative_bias
+from jdl.nn.positions import learned_positions, rotary, sinusoidal_positions
 from jdl.nn.rational import rational
 from jdl.nn.reparametrize import effective_params, reparametrize
 from jdl.nn.resize import resize, upsample
 from jdl.nn.rnn import rnn
+from jdl.nn.scaled_dot import attention_weights, dot_product_attention
 from jdl.nn.shape import flatten, masking, permute, repeat, reshape, unflatten
 from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from jdl.nn.simple_rnn import simple_rnn
@@ -107,6 +114,11 @@ from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_d
 from jdl.nn.stochastic_alpha import alpha_dropout, feature_alpha_dropout
 from jdl.nn.tie import tie
 from jdl.nn.transform import ensemble, freeze, mixed, recurrent, remat, stack
+from jdl.nn.transformer import (
+    feed_forward,
+    transformer_decoder_block,
+    transformer_encoder_block,
+)
 from jdl.nn.unpool import max_pool_with_indices, max_unpool
 from jdl.nn.weight_norm import weight_norm, weight_standardization
 
@@ -114,14 +126,19 @@ __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "add",
+    "additive_attention",
     "affine_grid",
+    "alibi",
     "alpha_dropout",
+    "attention",
+    "attention_weights",
     "average",
     "avg_pool",
     "batch_norm",
     "bidirectional",
     "bilinear",
     "blur_pool",
+    "causal_mask",
     "celu",
     "center_crop",
     "channel_shuffle",
@@ -136,6 +153,7 @@ __all__ = [
     "dense_general",
     "depthwise_conv",
     "dot",
+    "dot_product_attention",
     "drop_block",
     "drop_connect",
     "drop_path",
@@ -148,6 +166,7 @@ __all__ = [
     "embedding_dropout",
     "ensemble",
     "feature_alpha_dropout",
+    "feed_forward",
     "filter_response_norm",
     "fit_normalize",
     "flatten",
@@ -175,6 +194,7 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "leaky_relu",
+    "learned_positions",
     "local_response_norm",
     "locally_connected",
     "log1mexp",
@@ -200,10 +220,13 @@ __all__ = [
     "minimum",
     "mish",
     "mixed",
+    "mixture_of_experts",
+    "multi_head_attention",
     "multiply",
     "normalize",
     "one_hot",
     "pad",
+    "padding_mask",
     "pairwise_distance",
     "parallel",
     "permute",
@@ -212,6 +235,7 @@ __all__ = [
     "prelu",
     "rational",
     "recurrent",
+    "relative_bias",
     "relu",
     "relu6",
     "remat",
@@ -222,6 +246,7 @@ __all__ = [
     "resize",
     "rms_norm",
     "rnn",
+    "rotary",
     "rrelu",
     "selu",
     "separable_conv",
@@ -229,6 +254,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "simple_rnn",
+    "sinusoidal_positions",
     "snake",
     "soft_shrink",
     "soft_sign",
@@ -257,6 +283,8 @@ __all__ = [
     "ternary_dense",
     "threshold",
     "tie",
+    "transformer_decoder_block",
+    "transformer_encoder_block",
     "unflatten",
     "unfold",
     "unit_norm",
@@ -264,4 +292,5 @@ __all__ = [
     "variational_dropout",
     "weight_norm",
     "weight_standardization",
+    "window_mask",
 ]

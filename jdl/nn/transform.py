@@ -47,7 +47,7 @@ def stack(body: Layer, depth: int, *, remat: bool = False) -> Layer:
             return y, new
 
         step = jax.checkpoint(step) if remat else step
-        return jax.lax.scan(step, x, _copies(params, state, depth))
+        return jax.lax.scan(step, x, copies(params, state, depth))
 
     return Layer(run, {"body": body}, "stack")
 
@@ -75,7 +75,7 @@ def ensemble(body: Layer, size: int) -> Layer:
             member_key = None if key is None else jax.random.fold_in(key, index)
             return body.run(params, state, *inputs, key=member_key, training=training)
 
-        return jax.vmap(member)(*_copies(params, state, size))
+        return jax.vmap(member)(*copies(params, state, size))
 
     return Layer(run, {"body": body}, "ensemble")
 
@@ -223,7 +223,7 @@ def cast(tree: Any, dtype: DTypeLike) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _copies(params: Any, state: Any, size: int) -> tuple[Any, Any, Array]:
+def copies(params: Any, state: Any, size: int) -> tuple[Any, Any, Array]:
     """The stacked variables of `size` copies of a layer, and the copies' indices."""
     if isinstance(params, Plan) and isinstance(state, Plan):
         params, state = params.stacked(size), state.stacked(size)
