@@ -104,7 +104,7 @@ def additive_attention(
         parts |= {"query": project, "key": project}
     if use_scale:
         parts["scale"] = Param(
-            as_matrix(scale_init, 1), lambda query, *_: (features or query.shape[-1],)
+            as_matrix(scale_init, (0,)), lambda query, *_: (features or query.shape[-1],)
         )
 
     def score(query: Array, keys: Array, /, scale: Array | None = None, **project: Callable):

@@ -125,10 +125,11 @@ def _some(
     slot = jnp.where((place < room) & (choice < count), choice * room + place, count * room)
     repeated = jnp.tile(tokens, (chosen.shape[1], 1))
     inbox = jnp.zeros((count * room, tokens.shape[-1]), tokens.dtype)
-    inbox = inbox.at[slot].set(repeated, mode="drop").reshape(count, room, -1)
+    inbox = inbox.at[slot].set(repeated, mode="drop").reshape(count, room, tokens.shape[-1])
     outputs = experts(inbox)  # [experts, room, features]
     outbox = outputs.reshape(count * room, outputs.shape[-1])
-    back = outbox.at[slot].get(mode="fill", fill_value=0).reshape(*chosen.T.shape, -1)
+    back = outbox.at[slot].get(mode="fill", fill_value=0)  # [top_k tokens, features]
+    back = back.reshape(*chosen.T.shape, outputs.shape[-1])
     return jnp.einsum("knf,nk->nf", back, shares)
 
 

@@ -105,9 +105,8 @@ def _slopes(heads: int) -> np.ndarray:
 def _ranges(buckets: int, max_distance: int) -> np.ndarray:
     """The bucket of every distance up to `max_distance`, by T5's formula in its float32."""
     exact = buckets // 2
-    distance = np.maximum(np.arange(max_distance + 1), 1).astype(np.float32)
-    logarithm = np.log(distance / exact) / np.float32(math.log(max_distance / exact))
-    wide = exact + (logarithm * (buckets - exact)).astype(np.int32)
-    return np.where(
-        distance < exact, np.arange(max_distance + 1), np.minimum(wide, buckets - 1)
-    )
+    distance = np.arange(max_distance + 1)
+    growth = np.log(np.maximum(distance, 1).astype(np.float32) / exact)
+    growth = growth / np.float32(math.log(max_distance / exact)) * (buckets - exact)
+    wide = np.minimum(exact + growth.astype(np.int32), buckets - 1)
+    return np.where(distance < exact, distance, wide)

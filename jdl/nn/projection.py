@@ -1,15 +1,16 @@
 """An affine map from the last axes to any new ones, which attention and experts share."""
 
 import functools
-import math
 
 import jax
 from jax.nn.initializers import lecun_normal, zeros
 
 from jdl.core import Array, Initializer, Layer, Param, Shape, factory, layer
 from jdl.nn.checks import check_float, promote
+from jdl.nn.initializers import flattened
 
 LECUN = lecun_normal()
+as_matrix = functools.lru_cache(256)(flattened)  # equal initializers compile once
 
 
 @factory
@@ -30,7 +31,7 @@ def projection(
         check_float(x, "a projection")
         return *x.shape[-axes:], *new
 
-    parts = {"kernel": Param(as_matrix(kernel_init, axes), kernel_shape)}
+    parts = {"kernel": Param(as_matrix(kernel_init, tuple(range(axes))), kernel_shape)}
     if use_bias:
         parts["bias"] = Param(bias_init, lambda x, new: new)
 
@@ -47,14 +48,3 @@ def projection(
         )
 
     return forward
-
-
-@functools.lru_cache(maxsize=256)
-def as_matrix(init: Initializer, axes: int) -> Initializer:
-    """The initializer, given one axis of inputs and one of outputs: fans count both."""
-
-    def fill(key, shape, dtype):
-        matrix = math.prod(shape[:axes]), math.prod(shape[axes:])
-        return init(key, matrix, dtype).reshape(shape)
-
-    return fill

@@ -100,7 +100,8 @@ def attention_weights(
     query, key = promote(query, key)
     *lead, heads, queries, keys = check_heads(query, key, key)
     allowed = _allow(mask, bias, (*lead, heads, queries, keys), causal, window)
-    grouped = query.reshape(*lead, queries, key.shape[-2], -1, query.shape[-1])
+    groups = key.shape[-2]
+    grouped = query.reshape(*lead, queries, groups, heads // groups, query.shape[-1])
     scores = jnp.einsum(
         "...qkgd,...skd->...kgqs",
         grouped,
@@ -125,7 +126,8 @@ def masked_softmax(scores: Array, mask: Array | None) -> Array:
 def weigh(weights: Array, value: Array) -> Array:
     """`[..., h, queries, keys], [..., keys, k, v] -> [..., queries, h, v]`."""
     *lead, heads, queries, keys = weights.shape
-    grouped = weights.reshape(*lead, value.shape[-2], -1, queries, keys)
+    groups = value.shape[-2]
+    grouped = weights.reshape(*lead, groups, heads // groups, queries, keys)
     out = jnp.einsum("...kgqs,...skv->...qkgv", grouped, value)
     return out.reshape(*lead, queries, heads, value.shape[-1])
 

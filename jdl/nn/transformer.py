@@ -11,6 +11,7 @@ from jdl.core import Array, Initializer, Layer, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn.attention_masks import padding_among, without_padding
 from jdl.nn.checks import check_rank, positive, rate_of
+from jdl.nn.linear import dense
 from jdl.nn.norm import layer_norm
 from jdl.nn.projection import LECUN, projection
 from jdl.nn.stochastic import dropout
@@ -57,16 +58,15 @@ def feed_forward(
     """
     hidden = positive("hidden", hidden)
     features = None if features is None else positive("features", features)
-    dense = projection(use_bias=use_bias, kernel_init=kernel_init, bias_init=bias_init)
-    parts = {"up": dense, "down": dense}
-    parts |= {"gate": dense} if gated else {}
+    options = {"use_bias": use_bias, "kernel_init": kernel_init, "bias_init": bias_init}
+    parts = {"up": dense(hidden, **options), "down": projection(**options)}
+    parts |= {"gate": dense(hidden, **options)} if gated else {}
     parts |= {"drop": dropout(rate)} if rate_of("rate", rate) else {}
 
     @layer(**parts)
     def forward(x, *, up, down, gate=None, drop=None):
         check_rank(x, 1, "..., features")
-        inside = up(x, (hidden,))
-        inside = activation(inside) if gate is None else activation(gate(x, (hidden,))) * inside
+        inside = activation(up(x)) if gate is None else activation(gate(x)) * up(x)
         return down(inside if drop is None else drop(inside), (features or x.shape[-1],))
 
     return forward

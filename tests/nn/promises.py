@@ -51,7 +51,11 @@ OTHER_DERIVATIVES = {
     "ternary_dense": "passes gradients straight through a step",
 }
 # Why a layer's examples are not rows of its outputs.
-OTHER_ROWS = {"ensemble": "the first axis is that of the members"}
+OTHER_ROWS = {
+    "ensemble": "the first axis is that of the members",
+    "alibi": "positions are those of all examples",
+    "relative_bias": "positions are those of all examples",
+}
 
 
 def keeps_its_promises(made: Layer, shape: tuple) -> None:
@@ -65,4 +69,5 @@ def keeps_its_promises(made: Layer, shape: tuple) -> None:
 
 def _has_batch(made: Layer, inputs: tuple) -> bool:
     time_first = made.recipe is not None and made.recipe.kwargs.get("axis") == 0
-    return not time_first and all(x.ndim > 1 or "int" in str(x.dtype) for x in inputs)
+    given = [x for x in inputs if x is not None]
+    return not time_first and all(x.ndim > 1 or "int" in str(x.dtype) for x in given)

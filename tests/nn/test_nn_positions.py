@@ -1,6 +1,7 @@
 """Laws of positions: rotations are relative, tables are their formulas, states count on."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,8 @@ from jdl import ConfigError, DTypeError, Layer, ShapeError, nn
 STEPS = ("ids", 5)
 CASES: list[Case] = [
     ("rotary", nn.rotary(), (2, 5, 2, 4)),
-    ("rotary", nn.rotary(features=2, interleaved=True), ((5, 2, 4), STEPS)),
-    ("sinusoidal_positions", nn.sinusoidal_positions(), (2, 5, 4)),
-    ("sinusoidal_positions", nn.sinusoidal_positions(cache=True), (5, 4)),
+    ("rotary", nn.rotary(features=2, interleaved=True), (2, 5, 2, 4)),
+    ("sinusoidal_positions", nn.sinusoidal_positions(cache=True), (2, 5, 4)),
     ("learned_positions", nn.learned_positions(7), (2, 5, 4)),
     ("learned_positions", nn.learned_positions(20, cache=True), (2, 5, 4)),
     ("alibi", nn.alibi(3), (STEPS, STEPS)),
@@ -32,8 +32,8 @@ def normal(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-def close(a, b, tolerance: float = 1e-5) -> bool:
-    return jnp.allclose(a, b, atol=tolerance, rtol=tolerance)
+def close(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
+    return np.allclose(a, b, atol=tolerance, rtol=tolerance)
 
 
 ROTARY = [nn.rotary(), nn.rotary(interleaved=True, base=100.0), nn.rotary(features=4)]

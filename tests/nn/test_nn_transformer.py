@@ -19,22 +19,21 @@ def attend(**options: Any) -> Layer:
 
 ENCODER = nn.transformer_encoder_block(attend(), nn.feed_forward(12))
 POST_NORM = nn.transformer_encoder_block(
-    attend(causal=True, cache=9), nn.feed_forward(12), rate=0.3, norm_first=False
+    attend(causal=True), nn.feed_forward(12), rate=0.3, norm_first=False
 )
 DECODER = nn.transformer_decoder_block(attend(causal=True), attend(), nn.feed_forward(12))
 SPARSE = nn.transformer_encoder_block(
-    attend(), nn.mixture_of_experts(nn.dense(8), 4, capacity=1.0), mask_feed_forward=True
+    attend(), nn.mixture_of_experts(nn.dense(8), 4, capacity=3.0), mask_feed_forward=True
 )
 
 CASES: list[Case] = [
     ("feed_forward", nn.feed_forward(12), X),
     ("feed_forward", nn.feed_forward(12, gated=True, rate=0.3, use_bias=False, features=3), X),
-    ("transformer_encoder_block", POST_NORM, (X, PADDING)),
+    ("transformer_encoder_block", POST_NORM, X),
     ("transformer_encoder_block", SPARSE, (X, PADDING)),
     ("transformer_decoder_block", DECODER, (X, MEMORY, PADDING, ("mask", 2, 7))),
-    ("stack", nn.stack(ENCODER, 2), (X, PADDING)),
     ("mixture_of_experts", nn.mixture_of_experts(nn.dense(3), 4), X),
-    ("mixture_of_experts", nn.mixture_of_experts(nn.dense(3), 3, top_k=1, capacity=0.5), X),
+    ("mixture_of_experts", nn.mixture_of_experts(nn.dense(3), 3, top_k=1, capacity=3.0), X),
 ]
 
 
@@ -49,7 +48,7 @@ def normal(*shape: int, seed: int = 0) -> jax.Array:
 
 def close(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(jnp.allclose(x, y, atol=tolerance, rtol=tolerance) for x, y in pairs)
+    return all(np.allclose(x, y, atol=tolerance, rtol=tolerance) for x, y in pairs)
 
 
 def varied(made: Layer, *inputs: Any) -> tuple[Any, Any]:
@@ -251,7 +250,7 @@ def test_the_balance_of_every_block_is_in_the_state():
     deep, x = nn.stack(SPARSE, 3), normal(2, 5, 8)
     params, state = varied(deep, x)
     _, state = deep.apply(params, state, x, training=True)
-    (balance,) = tree.select(state, "*balance").values()
+    (balance,) = tree.select(state, "**/balance").values()
     assert balance.shape == (3,)
     assert (balance > 0.5).all()
 
@@ -265,7 +264,10 @@ def test_the_balance_of_every_block_is_in_the_state():
         (lambda: nn.feed_forward(0), "hidden is a positive int, got 0"),
         (lambda: nn.feed_forward(8, rate=2.0), "0 <= rate < 1, got 2.0"),
         (lambda: nn.transformer_encoder_block(attend(), nn.relu, rate=1), "got 1"),
-        (lambda: nn.transformer_encoder_block(attend, nn.relu), "callable|call it"),
+        (
+            lambda: nn.transformer_encoder_block(nn.multi_head_attention, nn.relu),
+            "is the factory multi_head_attention: call it",
+        ),
         (lambda: nn.mixture_of_experts(nn.dense(3), 0), "experts is a positive int"),
         (
             lambda: nn.mixture_of_experts(nn.dense(3), 2, top_k=3),
