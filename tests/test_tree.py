@@ -193,6 +193,10 @@ def test_ties_that_do_not_fit_are_refused():
         TreeError, match=r"'a/kernel' does not fit: b/kernel: expected .*\[3,2\]"
     ):
         tree.tie(kernels, "b/kernel", "a/kernel")
+    with pytest.raises(
+        TreeError, match=r"'bias' has shape \(3,\): there is nothing to transpose"
+    ):
+        tree.tie({"bias": jnp.ones(3)}, "other", "bias", transpose=True)
     with pytest.raises(TreeError, match="there is a leaf where 'more' would be put"):
         tree.tie(kernels, "b/kernel/more", "a/kernel")
 

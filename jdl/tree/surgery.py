@@ -125,7 +125,13 @@ def tie(tree: Tree, target: str, source: str, *, transpose: bool = False) -> Tre
     leaves = paths(tree)
     if source not in leaves:
         raise unmatched(list(leaves), source)
-    leaf = jnp.swapaxes(leaves[source], -1, -2) if transpose else leaves[source]
+    leaf = leaves[source]
+    if transpose:
+        if jnp.ndim(leaf) < 2:
+            raise TreeError(
+                f"{source!r} has shape {jnp.shape(leaf)}: there is nothing to transpose"
+            )
+        leaf = jnp.swapaxes(leaf, -1, -2)
     if target in leaves and (wrong := diff({target: leaf}, {target: leaves[target]})):
         raise TreeError(f"{source!r} does not fit: {wrong[0]}" + ", transposed" * transpose)
     return _put(tree, target.split("/"), leaf)

@@ -19,11 +19,8 @@ CASES: list[Case] = [
     ("prelu", nn.prelu(axis=-1), SEQUENCES),
     ("prelu", nn.prelu(axis=(-1, -3)), IMAGES),
     ("snake", nn.snake(), SEQUENCES),
-    ("snake", nn.snake(axis=()), VECTORS),
-    ("rational", nn.rational(), VECTORS),
     ("rational", nn.rational(degrees=(3, 2), like=nn.tanh), SEQUENCES),
     ("rrelu", nn.rrelu(), VECTORS),
-    ("rrelu", nn.rrelu(-0.2, 0.5), SEQUENCES),
 ]
 
 
@@ -229,12 +226,14 @@ def test_rrelu_draws_a_slope_for_every_entry():
 @pytest.mark.parametrize("made", [made for _, made, _ in CASES], ids=str)
 def test_bfloat16_stays_bfloat16(made):
     x = jnp.ones((2, 8, 8, 4), jnp.bfloat16)
-    params = jax.tree.map(
-        lambda p: p.astype(jnp.bfloat16), made.init(jax.random.key(0), x).params
-    )
+
+    def outputs(training):
+        params = made.init(jax.random.key(0), x).params
+        half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
+        return made.apply(half, {}, x, key=jax.random.key(0), training=training)[0]
+
     for training in (False, True):
-        y, _ = made.apply(params, {}, x, key=jax.random.key(0), training=training)
-        assert y.dtype == jnp.bfloat16
+        assert jax.eval_shape(lambda t=training: outputs(t)).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,13 @@ CASES: list[Case] = [
     ("ternary_dense", nn.ternary_dense(3), VECTORS),
     ("ternary_dense", nn.ternary_dense(3, threshold=0.2, use_bias=False), SEQUENCES),
     ("bilinear", nn.bilinear(3), ((4, 6), (4, 5))),
-    ("bilinear", nn.bilinear(2, use_bias=False), ((2, 3, 4), (2, 3, 1))),
-    ("dense_general", nn.dense_general(3), VECTORS),
     ("dense_general", nn.dense_general((2, 3), axis=(-1, 1), use_bias=False), SEQUENCES),
     ("dense_general", nn.dense_general((2, 3), axis=-1, batch_axis=1), (2, 3, 4, 5)),
     ("dense_general", nn.dense_general(2, axis=1, batch_axis=(-1, 2)), (2, 3, 4, 5)),
     ("einsum", nn.einsum("...d,dhk->...hk", {"h": 2, "k": 3}, bias_axes="hk"), SEQUENCES),
-    ("einsum", nn.einsum("bthk,hkd->btd", {"d": 5}), (2, 3, 2, 3)),
     ("einsum", nn.einsum("b...d, td -> b...t", {"t": 5}, bias_axes="t"), SEQUENCES),
     ("einsum", nn.einsum("...gd,gdf->...gf", {"f": 2}, bias_axes="gf"), SEQUENCES),
     ("maxout", nn.maxout(3, 2), VECTORS),
-    ("maxout", nn.maxout(2, 3, use_bias=False), SEQUENCES),
     ("gated", nn.gated(3), VECTORS),
     ("gated", nn.gated(3, nn.silu, use_bias=True), SEQUENCES),
 ]
@@ -176,10 +172,13 @@ LAYERS = [made for _, made, _ in CASES]
 def test_bfloat16_inputs_with_bfloat16_params_stay_bfloat16(made):
     shape = next(shape for _, same, shape in CASES if same is made)
     inputs = [x.astype(jnp.bfloat16) for x in arrays(shape)]
-    params = made.init(jax.random.key(0), *inputs).params
-    assert made.apply(params, {}, *inputs)[0].dtype == jnp.float32
-    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
-    assert made.apply(half, {}, *inputs)[0].dtype == jnp.bfloat16
+
+    def outputs(dtype):
+        params = made.init(jax.random.key(0), *inputs).params
+        return made.apply(jax.tree.map(lambda x: x.astype(dtype), params), {}, *inputs)[0]
+
+    for dtype in (jnp.float32, jnp.bfloat16):
+        assert jax.eval_shape(lambda dtype=dtype: outputs(dtype)).dtype == dtype
 
 
 @pytest.mark.parametrize("batch", [0, 1])
