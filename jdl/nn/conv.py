@@ -58,8 +58,8 @@ def conv(
         `"VALID"`, `"CAUSAL"` (one axis; position t sees none after t) or pairs (low, high):
         PyTorch's `padding=1` is `[(1, 1), (1, 1)]`. `"REFLECT"`, `"REPLICATE"` and
         `"CIRCULAR"` pad as much as `"SAME"` does at stride 1 and repeat what is there, as
-        Flax does, and PyTorch's padding modes with `padding="same"`; for other amounts put
-        `pad` before.
+        Flax does, and PyTorch's padding modes with `padding="same"`: no more than is there, as
+        PyTorch. For other amounts put `pad` before.
       use_bias: whether to add one number a channel.
       kernel_init: fills `kernel`, `[*window, c / groups, features]`.
       bias_init: fills `bias`, `[features]`.
