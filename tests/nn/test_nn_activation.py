@@ -124,6 +124,13 @@ def test_gumbel_softmax_draws_the_categories_as_often_as_the_logits_say():
     np.testing.assert_allclose(hard.mean(0), jnp.exp(LOGITS), atol=0.015)
 
 
+def test_gumbel_softmax_is_sharp_when_cold_and_even_when_hot():
+    many = jnp.broadcast_to(LOGITS, (100, 4))
+    cold, hot = (nn.gumbel_softmax(many, jax.random.key(0), temperature=t) for t in (1e-3, 1e3))
+    assert (cold.max(-1) > 0.99).mean() > 0.9
+    np.testing.assert_allclose(hot, 0.25, atol=0.01)
+
+
 def test_hard_gumbel_draws_have_the_gradients_of_soft_ones():
     weights = jnp.arange(4.0)
 
