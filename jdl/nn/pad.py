@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, Layer, ShapeError, factory, layer
+from jdl.core import Array, ConfigError, DTypeError, Layer, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn.checks import one_of, window_of
 from jdl.nn.window import Pairs, check_space, pad_space
@@ -30,6 +30,7 @@ def pad(sides: Sides, *, mode: str = "constant", value: float = 0.0) -> Layer:
 
     Raises:
       ConfigError: negative numbers (take those away with `crop`), or a mode of no known name.
+      DTypeError: integers that cannot hold `value`.
       ShapeError: wrong rank, or more places than the mode can take from the input.
 
     Example:
@@ -115,12 +116,15 @@ def add_edges(x: Array, pairs: Pairs, mode: str, value: float = 0.0) -> Array:
     """Pads the axes before the last, in one of `MODES`.
 
     Raises:
+      DTypeError: integers that cannot hold the value.
       ShapeError: more places than the mode can take from the input.
     """
     if mode != "constant":
         return pad_space(x, pairs, _NUMPY[mode])
     widths = [(0, 0)] * (x.ndim - len(pairs) - 1) + [*pairs, (0, 0)]
-    filler = jnp.asarray(value, x.dtype)
+    filler = np.asarray(value).astype(x.dtype)
+    if filler != value and not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise DTypeError(f"{show(x)} cannot hold the constant {value!r}: convert it before")
     return jax.lax.pad(x, filler, [(low, high, 0) for low, high in widths])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from jdl.core import Array, Layer, factory, layer
@@ -27,7 +28,6 @@ def adaptive_max_pool(size: Size) -> Layer:
       ShapeError: wrong rank, or empty inputs.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> adaptive_max_pool((3, None)).apply({}, {}, jnp.ones((1, 7, 5, 2)))[0].shape
       (1, 3, 5, 2)
     """
@@ -50,7 +50,6 @@ def adaptive_avg_pool(size: Size) -> Layer:
       ConfigError, DTypeError, ShapeError: as for `adaptive_max_pool`.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> adaptive_avg_pool(2).apply({}, {}, jnp.array([[[1.0], [2.0], [6.0]]]))[0].ravel()
       Array([1.5, 4. ], dtype=float32)
     """
@@ -58,10 +57,9 @@ def adaptive_avg_pool(size: Size) -> Layer:
     def reduce(cells: Array, axis: int, inside: np.ndarray) -> Array:
         if inside.all():
             return cells.mean(axis)
-        weights = (inside / inside.sum(1, keepdims=True)).astype(cells.dtype)
-        return (cells * weights.reshape(*inside.shape, *(1,) * (cells.ndim - axis - 1))).sum(
-            axis
-        )
+        after = (1,) * (cells.ndim - axis - 1)
+        total = jnp.where(inside.reshape(*inside.shape, *after), cells, 0).sum(axis)
+        return total / inside.sum(1).reshape(-1, *after).astype(cells.dtype)
 
     return _adaptive("adaptive_avg_pool", size, reduce)
 

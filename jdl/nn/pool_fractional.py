@@ -1,6 +1,6 @@
 """Fractional pooling: windows at random places, so that the size shrinks by any ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def fractional_max_pool(
             _check_fit(x, length, count, width)
         shape = (*x.shape[: -rank - 1], x.shape[-1], rank)
         if samples is not None:
-            _check_samples(samples, shape)
+            samples = _checked_samples(samples, shape)
         elif training:
             samples = jax.random.uniform(key, shape)
         else:
@@ -71,15 +71,22 @@ def fractional_max_pool(
     return forward
 
 
-def _size_of(size, ratio, rank):
-    """A function from the input's space to the output's."""
+def _size_of(
+    size: int | Sequence[int] | None, ratio: float | Sequence[float] | None, rank: int
+) -> Callable[[Shape], Shape]:
+    """A function from the input's space to the output's.
+
+    Raises:
+      ConfigError: not one of the two, or wrong values.
+    """
     if (size is None) == (ratio is None):
         raise ConfigError(f"give one of size and ratio, got size={size!r} and ratio={ratio!r}")
     if size is not None:
         sizes = window_of("size", size, rank)
         return lambda space: sizes
-    ratios = list(ratio) if isinstance(ratio, Sequence) else [ratio] * rank
-    if len(ratios) != rank or not all(rate_of("ratio", r) for r in ratios):
+    ratios = ratio if isinstance(ratio, Sequence) else [ratio] * rank
+    ratios = [rate_of("ratio", share) for share in ratios]
+    if len(ratios) != rank or not all(ratios):
         raise ConfigError(f"ratio is one or {rank} numbers, 0 < ratio < 1, got {ratio!r}")
     return lambda space: tuple(int(n * r) for n, r in zip(space, ratios, strict=True))
 
@@ -91,16 +98,16 @@ def _starts(samples: Array, length: int, count: int, window: int) -> Array:
     shift = samples[..., None, :]
     first = jnp.floor((numbers + shift) * step) - jnp.floor(shift * step)
     last = jnp.full_like(shift, length - window)
+    first = jnp.minimum(first, length - window)  # where rounding went past it
     return jnp.concatenate([first, last], -2).astype(jnp.int32)
 
 
 def _reduce(x: Array, axis: int, starts: Array, window: int) -> Array:
     """The largest of the windows along one axis, which begin at `int[*batch, count, c]`."""
-    places = starts[..., None, :] + jnp.arange(window)[:, None]  # [*batch, count, window, c]
-    batch = starts.shape[:-2]
-    count = starts.shape[-2]
+    *batch, count, channels = starts.shape
     before, after = axis - len(batch), x.ndim - axis - 2
-    places = places.reshape(*batch, *(1,) * before, count * window, *(1,) * after, x.shape[-1])
+    places = starts[..., None, :] + jnp.arange(window)[:, None]  # [*batch, count, window, c]
+    places = places.reshape(*batch, *(1,) * before, count * window, *(1,) * after, channels)
     entries = jnp.take_along_axis(x, places, axis)
     return entries.reshape(*x.shape[:axis], count, window, *x.shape[axis + 1 :]).max(axis + 1)
 
@@ -113,9 +120,10 @@ def _check_fit(x: Array, length: int, count: int, window: int) -> None:
         )
 
 
-def _check_samples(samples: Array, shape: Shape) -> None:
+def _checked_samples(samples: Array, shape: Shape) -> Array:
     check_float(samples, "fractional_max_pool, for its samples,")
     if samples.shape != shape:
         raise ShapeError(
             f"samples are [batch, c, axes], here {list(shape)}, got {show(samples)}"
         )
+    return samples.astype(jnp.promote_types(samples.dtype, jnp.float32))

@@ -89,8 +89,9 @@ def _mean(x: Array, mask: Array | None) -> Array:
     if mask is None:
         return x.mean(axes)
     mask = mask[..., None]
-    count = jnp.maximum(mask.sum(axes), 1).astype(x.dtype)
-    return jnp.where(mask, x, 0).sum(axes) / count
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    total, count = jnp.where(mask, wide, 0).sum(axes), jnp.maximum(mask.sum(axes), 1)
+    return (total / count.astype(wide.dtype)).astype(x.dtype)
 
 
 def _space(x: Array, mask: Array | None) -> tuple[int, ...]:

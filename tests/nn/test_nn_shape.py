@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from promises import IMAGES, SEQUENCES, VECTORS, VOLUMES, Case, arrays, each, keeps_its_promises
 
-from jdl import ConfigError, ShapeError, nn
+from jdl import ConfigError, DTypeError, ShapeError, nn
 
 PLANES = (2, 5, 4, 3)
 
@@ -187,6 +187,13 @@ def test_wrong_inputs_are_refused(made, shape, text):
     with pytest.raises(ShapeError) as caught:
         run(made, jnp.ones(shape))
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int32", 0.5), ("uint8", 300), ("uint8", -1)])
+def test_a_constant_that_integers_cannot_hold_is_refused(dtype, value):
+    with pytest.raises(DTypeError, match="cannot hold the constant"):
+        run(nn.pad(1, value=value), jnp.ones((1, 2, 1), dtype))
+    assert run(nn.pad(1, value=7), jnp.ones((1, 2, 1), dtype)).ravel().tolist() == [7, 1, 1, 7]
 
 
 def test_masking_refuses_what_has_no_time():
