@@ -101,6 +101,7 @@ from jdl.nn.position_bias import alibi, relative_bias
 from jdl.nn.positions import learned_positions, rotary, sinusoidal_positions
 from jdl.nn.rational import rational
 from jdl.nn.reparametrize import effective_params, reparametrize
+from jdl.nn.resettable import resettable
 from jdl.nn.resize import resize, upsample
 from jdl.nn.rnn import rnn
 from jdl.nn.scaled_dot import attention_weights, dot_product_attention
@@ -241,6 +242,7 @@ __all__ = [
     "remat",
     "reparametrize",
     "repeat",
+    "resettable",
     "reshape",
     "residual",
     "resize",

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jdl.core import Array, ConfigError, Error, Layer, ShapeError, factory
+from jdl.core import Array, ConfigError, DTypeError, Error, Layer, ShapeError, factory
 from jdl.core.show import show
 from jdl.nn.checks import check_mask, check_rank, layer_of
 from jdl.nn.transform import recurrent
@@ -31,7 +31,7 @@ def rnn(
     wherever it stands, leaves the carry as it was and gives zeros; what `x` holds there, even
     NaN, touches no output and no gradient. So the final carry is that of the last valid step,
     or the initial one where there is none. The carry begins with zeros, or with what is given.
-    Further inputs go to every step unchanged.
+    `x` may be a tuple or dict of arrays. Further inputs go to every step unchanged.
 
     Params and state are those of the cell, at its paths. To a cell with state of its own, such
     as batch norm, steps that are not valid are zeros.
@@ -89,18 +89,24 @@ def check_sequence(x: Any, mask: Array | None, axis: int) -> None:
       DTypeError: a mask that is no bool.
     """
     axes = _AXES.get(axis, "..., time")
-    for leaf in jax.tree.leaves(x):
-        check_rank(leaf, axis + 2, f"{axes}, features")
-    shape = jax.tree.leaves(x)[0].shape[: axis + 1]
-    if shape[axis] == 0:
-        raise ShapeError(f"a sequence has one step or more, got {show(x)}")
-    if mask is not None:
-        check_mask(mask, shape, axes)
+    first, *others = jax.tree.leaves(x)
+    check_rank(first, axis + (1 if others else 2), f"{axes}, features")
+    shape = first.shape[: axis + 1]
+    if shape[axis] == 0 or any(leaf.shape[: axis + 1] != shape for leaf in others):
+        raise ShapeError(f"expected one number of steps, 1 or more, of {axes}, got {show(x)}")
+    if mask is None:
+        return
+    if mask.shape == shape[:-1] and jnp.issubdtype(mask.dtype, jnp.integer):
+        raise DTypeError(
+            f"a mask is bool[{axes}], got {show(mask)}: "
+            f"if these are lengths, pass jnp.arange({shape[axis]}) < lengths[..., None]"
+        )
+    check_mask(mask, shape, axes)
 
 
 def zero_invalid(x: Any, valid: Array | None) -> Any:
     """Zeros where a step is not valid: `[*batch, ...], bool[*batch] -> [*batch, ...]`."""
-    return x if valid is None else _choose(valid, x, jax.tree.map(jnp.zeros_like, x))
+    return x if valid is None else choose(valid, x, jax.tree.map(jnp.zeros_like, x))
 
 
 def last_valid(y: Array, mask: Array | None, time: int, reverse: bool) -> Array:
@@ -120,13 +126,13 @@ def _masked(cell: Layer) -> Layer:
             params, state, carry, zero_invalid(x, valid), *rest, key=key, training=training
         )
         if valid is not None:
-            after = _choose(valid, after, carry)
+            after = choose(valid, after, carry)
         return (after, zero_invalid(y, valid)), state
 
     return Layer(run, {"body": cell}, cell.name)
 
 
-def _choose(valid: Array, new: Any, old: Any) -> Any:
+def choose(valid: Array, new: Any, old: Any) -> Any:
     """`new` where valid, else `old`, in every array of two trees."""
 
     def leaf(new: Array, old: Array) -> Array:

@@ -3,7 +3,7 @@
 A test file of a family holds `CASES`, a list of `(name, layer, shapes)`: the name is that of
 the public factory, and the shapes are one input's, a tuple of several inputs', or
 `("ids", ...)` for integers below 11, `("mask", ...)` for rows of True, then False, or
-`("none",)` for None.
+`("none",)` for None; a list is one input, a tuple of arrays.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,9 @@ Case = tuple[str, Layer, tuple]
 
 def arrays(shape: tuple) -> tuple:
     """Random numbers of a shape, of several, or ids."""
-    if isinstance(shape[0], tuple):
+    if isinstance(shape, list):
+        return (arrays(tuple(shape)),)
+    if isinstance(shape[0], tuple | list):
         return tuple(one for part in shape for one in arrays(part))
     if shape[0] == "none":
         return (None,)

@@ -1,5 +1,7 @@
 """Laws of layers over sequences: masks, directions, carries, draws and state."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ CASES: list[Case] = [
     ("rnn", nn.rnn(nn.gru(3), reverse=True, return_carry=True, unroll=2), MASKED),
     ("bidirectional", nn.bidirectional(nn.rnn(SMALL)), MASKED),
     ("stacked_rnn", nn.stacked_rnn(nn.rnn(SMALL), nn.rnn(SMALL), dropout=0.5), MASKED),
+    ("resettable", nn.resettable(SMALL), (("none",), [(2, 3), ("mask", 2)])),
     ("stateful", nn.stateful(nn.rnn(nn.gru(3), return_carry=True)), MASKED),
 ]
 
@@ -55,12 +58,19 @@ def same(a, b, tolerance=1e-5):
     assert jax.tree.all(close), (a, b)
 
 
-def made(name, x=None):
+@functools.cache
+def made(name):
     """The parameters of a layer, and its apply, compiled."""
-    body, x = LAYERS[name], jnp.ones(SHAPE) if x is None else x
-    params, _ = body.init(jax.random.key(1), x, MASK)
+    body = LAYERS[name]
+    params, _ = body.init(jax.random.key(1), jnp.ones(SHAPE), MASK)
     params = jax.tree.map(lambda p: p + 0.1, params)
-    return params, jax.jit(lambda *inputs: body.apply(inputs[0], {}, *inputs[1:])[0])
+    return params, jax.jit(lambda params, *inputs: body.apply(params, {}, *inputs)[0])
+
+
+@functools.cache
+def one_step(name):
+    cell = LAYERS[name].parts["body"]
+    return jax.jit(lambda params, *inputs: cell.apply(params, {}, *inputs)[0])
 
 
 def test_the_text_of_a_layer_is_the_call_that_made_it():
@@ -76,9 +86,7 @@ def test_the_text_of_a_layer_is_the_call_that_made_it():
 def test_rnn_is_a_loop_that_skips_what_is_not_valid(name, mask, start):
     mask = (np.array(mask)[:, None] >> np.arange(6)) % 2 == 1
     x = normal(SHAPE)
-    params, apply = RUNS.setdefault(name, made(name))
-    cell, reverse = LAYERS[name].parts["body"], "reversed" in name
-    step = STEPS.setdefault(name, jax.jit(lambda *i: cell.apply(i[0], {}, *i[1:])[0]))
+    (params, apply), step, reverse = made(name), one_step(name), "reversed" in name
     first = jax.tree.map(lambda c: normal(c.shape, 3), step(params, None, x[:, 0])[0])
     carry, y = apply(params, x, mask, first if start else None)
     now = first if start else jax.tree.map(np.zeros_like, first)
@@ -95,9 +103,6 @@ def test_rnn_is_a_loop_that_skips_what_is_not_valid(name, mask, start):
             now,
         )
     same(carry, now)
-
-
-RUNS, STEPS = {}, {}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -307,6 +312,32 @@ def test_state_goes_from_step_to_step():
     assert through.shape == (4, 6, 3)
 
 
+def test_a_reset_is_a_new_sequence():
+    run, plain, x = nn.rnn(nn.resettable(nn.lstm(3))), nn.rnn(nn.lstm(3)), normal(SHAPE)
+    reset = np.zeros((4, 6), bool)
+    reset[0, 2] = reset[1, 3] = reset[1, 4] = True
+    params, _ = run.init(jax.random.key(0), (x, reset))
+    y, _ = run.apply(params, {}, (x, reset), np.ones((4, 6), bool))
+    for row, cuts in enumerate([(0, 2, 6), (0, 3, 4, 6), (0, 6), (0, 6)]):
+        for begin, end in zip(cuts, cuts[1:], strict=False):
+            piece = x[row : row + 1, begin:end]
+            same(y[row : row + 1, begin:end], plain.apply(params, {}, piece)[0])
+
+
+@pytest.mark.parametrize(
+    "around",
+    [nn.remat, nn.mixed, lambda body: nn.stack(body, 2), lambda body: nn.ensemble(body, 2)],
+)
+def test_transforms_go_around_it(around):
+    body = around(nn.rnn(nn.gru(2, recurrent_dropout=0.5)))
+    x = normal(SHAPE)
+    params, _ = body.init(jax.random.key(0), x, MASK)
+    y, _ = body.apply(params, {}, x, MASK, key=jax.random.key(1), training=True)
+    assert y.shape[-3:] == SHAPE and not np.any(np.asarray(y)[..., ~MASK, :])
+    for rows in (0, 1):
+        assert body.apply(params, {}, x[:rows], MASK[:rows])[0].shape[-3:] == (rows, *SHAPE[1:])
+
+
 def test_further_inputs_go_to_every_step():
     @layer()
     def attend(carry, x, memory):
@@ -430,7 +461,15 @@ def test_wrong_arguments_are_named_when_the_layer_is_made(make, text):
     [
         (GRU, [jnp.ones((5, 3))], ShapeError, r"expected \[batch, time, features\].*x\[None\]"),
         (nn.lru(4), [jnp.ones(3)], ShapeError, r"expected \[..., time, features\]"),
-        (GRU, [jnp.ones((2, 0, 3))], ShapeError, "one step or more"),
+        (GRU, [jnp.ones((2, 0, 3))], ShapeError, "1 or more, of batch, time"),
+        (GRU, [SEQUENCES, jnp.array([5, 3])], DTypeError, r"jnp.arange\(5\) < lengths"),
+        (nn.rnn(nn.resettable(SMALL)), [SEQUENCES], ShapeError, r"takes a pair, \(x, reset\)"),
+        (
+            nn.rnn(nn.resettable(SMALL)),
+            [(SEQUENCES, jnp.ones((2, 5)))],
+            DTypeError,
+            "a mask is boolean",
+        ),
         (GRU, [SEQUENCES.astype(int)], DTypeError, "gru needs floating-point"),
         (GRU, [SEQUENCES, jnp.ones((2, 5))], DTypeError, "a mask is boolean"),
         (
