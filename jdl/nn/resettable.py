@@ -14,7 +14,7 @@ def resettable(cell: Layer) -> Layer:
     """A cell that forgets where it is told to: `carry, (x, reset) -> carry, y`.
 
     `reset`, `bool[batch]`, is True where the carry is to be zeros before the step. In `nn.rnn`
-    the input is a pair, `x` and `bool[batch, time]`. Params are those of the cell, at its paths.
+    the input is a pair, `x` and `bool[batch, time]`. Params are those of the cell.
 
     Args:
       cell: a layer `carry, x -> carry, y`, such as `nn.lstm(64)`.

@@ -55,6 +55,7 @@ OTHER_DERIVATIVES = {
 # Why a layer's examples are not rows of its outputs.
 OTHER_ROWS = {
     "ensemble": "the first axis is that of the members",
+    "stateful": "the state holds a carry for every example",
     "alibi": "positions are those of all examples",
     "relative_bias": "positions are those of all examples",
 }
@@ -71,5 +72,5 @@ def keeps_its_promises(made: Layer, shape: tuple) -> None:
 
 def _has_batch(made: Layer, inputs: tuple) -> bool:
     time_first = made.recipe is not None and made.recipe.kwargs.get("axis") == 0
-    given = [x for x in inputs if x is not None]
+    given = jax.tree.leaves(inputs)
     return not time_first and all(x.ndim > 1 or "int" in str(x.dtype) for x in given)

@@ -359,35 +359,15 @@ def test_time_may_be_any_axis():
     same(one, y[0, 1])
 
 
-@pytest.mark.parametrize("name", ["lstm reversed", "lru reversed", "stacked"])
-def test_dtypes_promote_and_derivatives_agree(name):
+@pytest.mark.parametrize("name", LAYERS)
+def test_dtypes_promote(name):
     body, (params, _) = LAYERS[name], made(name)
     half = jnp.ones(SHAPE, jnp.bfloat16)
     outputs = jax.eval_shape(lambda *i: body.apply(params, {}, *i)[0], half, MASK)
     assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {np.dtype("float32")}
     low = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
-    assert (
-        jax.eval_shape(lambda *i: body.apply(low, {}, *i)[0][1], half, MASK).dtype == half.dtype
-    )
-
-    with jax.enable_x64(True):
-        params, x = jax.tree.map(np.float64, (params, normal(SHAPE)))
-
-        def loss(inputs):
-            outputs = body.apply(inputs[0], {}, inputs[1], MASK)[0]
-            return sum(jnp.sum(jnp.sin(y)) for y in jax.tree.leaves(outputs))
-
-        way = jax.tree.map(lambda p: normal(p.shape, 9).astype(float), (params, x))
-        moved = [
-            jax.tree.map(lambda p, w, s=s: p + s * w, (params, x), way) for s in (1e-5, -1e-5)
-        ]
-        value, slope = jax.jit(lambda p: jax.jvp(loss, (p,), (way,)))((params, x))
-        assert value.dtype == slope.dtype == np.float64
-        numeric = np.subtract(*[jax.jit(loss)(p) for p in moved]) / 2e-5
-        gradients = jax.jit(jax.grad(jax.checkpoint(loss)))((params, x))
-        dots = jax.tree.map(lambda g, w: np.sum(g * w), gradients, way)
-        assert slope == pytest.approx(numeric, rel=1e-6)
-        assert sum(jax.tree.leaves(dots)) == pytest.approx(numeric, rel=1e-6)
+    outputs = jax.eval_shape(lambda *i: body.apply(low, {}, *i)[0], half, MASK)
+    assert outputs[1].dtype == half.dtype
 
 
 def test_it_runs_on_shards_of_a_batch():
