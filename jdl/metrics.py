@@ -46,12 +46,13 @@ class Metric(NamedTuple):
 
 
 def weighted_mean(values: Array, weight: Array | None = None) -> Mean:
-    """Sums per-example values and weights: `[batch, ...], [batch] -> Mean`.
+    """Sums values and weights: `[batch, ...], [batch] -> Mean`.
 
-    Entries of weight zero count nothing, whatever their value, NaN too.
+    Entries of weight zero count nothing, whatever their value, NaN too. A weight may have more
+    of the leading axes of the values, such as `[batch, time]`, and is then a mask of positions.
 
     Raises:
-      ShapeError: `weight` is no `[batch]`.
+      ShapeError: `weight` does not have the leading axes of the values.
 
     Example:
       >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0])).compute()
@@ -59,14 +60,25 @@ def weighted_mean(values: Array, weight: Array | None = None) -> Mean:
     """
     if weight is None:
         return Mean(jnp.sum(values), jnp.asarray(values.size, values.dtype))
-    if weight.shape != values.shape[:1]:
-        raise ShapeError(
-            f"weight has one number an example, [{values.shape[0] if values.ndim else ''}], "
-            f"got {show(weight)} for values {show(values)}"
-        )
-    weight = weight.astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+    check_weight(weight, values)
+    weight = weight.astype(values.dtype).reshape(
+        weight.shape + (1,) * (values.ndim - weight.ndim)
+    )
     weight = jnp.broadcast_to(weight, values.shape)
     return Mean(jnp.sum(jnp.where(weight == 0, 0, values) * weight), jnp.sum(weight))
+
+
+def check_weight(weight: Array, values: Array) -> None:
+    """Refuses weights that are not of the leading axes of the values.
+
+    Raises:
+      ShapeError: see there.
+    """
+    if weight.ndim < 1 or weight.shape != values.shape[: weight.ndim]:
+        raise ShapeError(
+            f"weight has one number an example, [{values.shape[0] if values.ndim else ''}], or "
+            f"one a position, the leading axes of the values {show(values)}, got {show(weight)}"
+        )
 
 
 def mean(value: Callable[[Array, Array], Array]) -> Metric:

@@ -7,24 +7,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, DataError, Layer, ShapeError, Variables
+from jdl.core import Array, ConfigError, DataError, Layer, ShapeError, Variables
 from jdl.core.show import show
-from jdl.metrics import Metric, weighted_mean
+from jdl.losses import Report
+from jdl.losses.report import report_of, total_of
+from jdl.metrics import Mean, Metric
 from jdl.train.state import Aux, Batch, Objective
 
 
 def supervised(
     model: Layer,
-    loss: Callable[[Any, Any], Array],
+    loss: Callable[[Any, Any], Array | Report],
     metrics: Mapping[str, Metric] | None = None,
 ) -> Objective:
     """An objective for batches `(x, y)` or `(x, y, weight)`.
 
-    A tuple `x` is spread over the model's inputs; an array or a dict is its one input.
+    A tuple `x` is spread over the model's inputs; an array or a dict is its one input. A weight
+    is `[batch]`, or has more of the leading axes of the loss: then it weighs positions.
 
     Args:
       model: the layer to train.
-      loss: `(outputs, y) -> [batch, ...]`, one number an example or more.
+      loss: `(outputs, y) -> [batch, ...]`, one number an example or more; or a
+        `losses.Report` of them, whose parts are logged as `{name}_loss`.
       metrics: metrics of outputs and `y`, by the name they get in the logs.
 
     Raises:
@@ -48,9 +52,12 @@ def supervised(
     def objective(params, state, batch, key, training):
         x, y, weight = unpack(batch)
         outputs, state = model.apply(params, state, *inputs_of(x), key=key, training=training)
-        mean = weighted_mean(_per_example(loss(outputs, y), x), weight)
-        logs = {"loss": mean}
+        report = _per_example(report_of(loss(outputs, y)), x)
+        mean = total_of(report, weight)
+        logs: dict[str, Any] = {"loss": mean, **_part_logs(report, weight)}
         for name, metric in metrics.items():
+            if name in logs:
+                raise ConfigError(f"the loss logs {name!r}: give the metric another name")
             logs[name] = metric.update(metric.init(), outputs, y, weight)
         scalar = mean.total / jnp.where(mean.weight == 0, 1, mean.weight)
         return scalar, Aux(state, logs)
@@ -86,14 +93,19 @@ def unpack(batch: Batch) -> tuple[Any, Any, Array | None]:
     return (*batch, None) if len(batch) == 2 else tuple(batch)
 
 
-def _per_example(values: Array, x: Any) -> Array:
-    size = jax.tree.leaves(x)[0].shape[0]
+def _part_logs(report: Report, weight: Array | None) -> dict[str, Mean]:
+    parts = jax.lax.stop_gradient(dict(report.parts))
+    return {f"{name}_loss": total_of(part, weight) for name, part in parts.items()}
+
+
+def _per_example(report: Report, x: Any) -> Report:
+    values, size = report.values, jax.tree.leaves(x)[0].shape[0]
     if values.ndim < 1 or values.shape[0] != size:
         raise ShapeError(
             f"a loss gives one number an example, [{size}, ...], got {show(values)}: "
             "leave the mean to the objective, which knows the weights"
         )
-    return values
+    return report
 
 
 def _check_finite(name: str, values: Any) -> None:

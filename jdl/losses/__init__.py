@@ -1,0 +1,133 @@
+"""Losses, one number an example or more: `loss(prediction, target) -> [batch, ...]`.
+
+The mathematics is Optax's where it has a loss. Ours is the check: a loss never broadcasts, and
+refuses targets of another kind. Values are checked too where they are at hand, which is outside
+jit; inside, one that makes no sense makes the loss and the gradient of its example NaN.
+No loss takes the mean over the batch: the objective does, as it knows the weights.
+"""
+
+from jdl.losses.binary import (
+    binary_cross_entropy,
+    sigmoid_binary_cross_entropy,
+    sigmoid_focal_loss,
+)
+from jdl.losses.classification import (
+    generalized_cross_entropy,
+    nll,
+    poly_loss_cross_entropy,
+    safe_softmax_cross_entropy,
+    smooth_labels,
+    softmax_cross_entropy,
+    softmax_cross_entropy_with_integer_labels,
+    softmax_focal_loss,
+)
+from jdl.losses.combine import combine
+from jdl.losses.contrastive import (
+    barlow_twins,
+    circle_loss,
+    info_nce,
+    ntxent,
+    supervised_contrastive,
+    vicreg,
+)
+from jdl.losses.divergence import (
+    distillation,
+    gaussian_kl,
+    generalized_kl_divergence,
+    kl_divergence,
+    kl_divergence_with_log_targets,
+)
+from jdl.losses.fenchel_young import (
+    make_fenchel_young_loss,
+    multiclass_sparsemax_loss,
+    sparsemax_loss,
+)
+from jdl.losses.likelihood import gaussian_nll, poisson_nll
+from jdl.losses.margin import (
+    hinge_embedding_loss,
+    hinge_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multiclass_hinge_loss,
+    multiclass_perceptron_loss,
+    multilabel_margin_loss,
+    perceptron_loss,
+    soft_margin_loss,
+)
+from jdl.losses.regression import (
+    huber_loss,
+    l2_loss,
+    log_cosh,
+    mae,
+    mape,
+    mse,
+    msle,
+    quantile_loss,
+    smooth_l1,
+    squared_error,
+)
+from jdl.losses.report import Report
+from jdl.losses.similarity import (
+    contrastive_loss,
+    cosine_distance,
+    cosine_embedding_loss,
+    triplet_margin_loss,
+)
+from jdl.losses.weigh import ignore_label, weigh_classes
+
+__all__ = [
+    "Report",
+    "barlow_twins",
+    "binary_cross_entropy",
+    "circle_loss",
+    "combine",
+    "contrastive_loss",
+    "cosine_distance",
+    "cosine_embedding_loss",
+    "distillation",
+    "gaussian_kl",
+    "gaussian_nll",
+    "generalized_cross_entropy",
+    "generalized_kl_divergence",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "ignore_label",
+    "info_nce",
+    "kl_divergence",
+    "kl_divergence_with_log_targets",
+    "l2_loss",
+    "log_cosh",
+    "mae",
+    "make_fenchel_young_loss",
+    "mape",
+    "margin_ranking_loss",
+    "mse",
+    "msle",
+    "multi_margin_loss",
+    "multiclass_hinge_loss",
+    "multiclass_perceptron_loss",
+    "multiclass_sparsemax_loss",
+    "multilabel_margin_loss",
+    "nll",
+    "ntxent",
+    "perceptron_loss",
+    "poisson_nll",
+    "poly_loss_cross_entropy",
+    "quantile_loss",
+    "safe_softmax_cross_entropy",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_focal_loss",
+    "smooth_l1",
+    "smooth_labels",
+    "soft_margin_loss",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels",
+    "softmax_focal_loss",
+    "sparsemax_loss",
+    "squared_error",
+    "supervised_contrastive",
+    "triplet_margin_loss",
+    "vicreg",
+    "weigh_classes",
+]
