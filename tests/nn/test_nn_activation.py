@@ -13,6 +13,7 @@ from jax.test_util import check_grads
 from promises import IMAGES, SEQUENCES, VECTORS, Case, arrays, each, keeps_its_promises
 
 from jdl import ConfigError, DTypeError, Layer, ShapeError, nn
+from jdl.core.show import show
 
 CASES: list[Case] = [
     ("prelu", nn.prelu(), VECTORS),
@@ -52,7 +53,7 @@ FORMULAS = {
 POINTS = np.array([-5, -1.6, -1, -0.6, -0.5, -0.3, 0, 0.2, 0.5, 0.7, 1, 2.5, 9], "f")
 
 
-@pytest.mark.parametrize("function", FORMULAS, ids=str)
+@pytest.mark.parametrize("function", FORMULAS, ids=show)
 def test_a_function_is_its_formula(function):
     expected = [FORMULAS[function](float(x)) for x in POINTS]
     np.testing.assert_allclose(function(jnp.asarray(POINTS)), expected, atol=2e-6)
