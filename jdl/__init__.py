@@ -3,7 +3,7 @@
 Models, objectives, learners and whole training runs are values made of pure functions.
 """
 
-from jdl import losses, metrics, nn, train, tree
+from jdl import losses, metrics, nn, optim, train, tree
 from jdl.core import (
     CheckpointCorrupt,
     CheckpointError,
@@ -87,6 +87,7 @@ __all__ = [
     "metrics",
     "models",
     "nn",
+    "optim",
     "plot",
     "predict",
     "run",

@@ -33,7 +33,18 @@ TOP = [
     "save",
     "load",
 ]
-PUBLIC = ["nn", "losses", "metrics", "tree", "models", "train", "testing", "data", "plot"]
+PUBLIC = [
+    "nn",
+    "losses",
+    "metrics",
+    "optim",
+    "tree",
+    "models",
+    "train",
+    "testing",
+    "data",
+    "plot",
+]
 HEAVY = [
     "matplotlib",
     "orbax",
