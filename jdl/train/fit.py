@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jdl.core import Array, ConfigError, KeyMissing
+from jdl.core import Array, ConfigError, KeyMissing, TreeError
 from jdl.metrics import as_floats
 from jdl.train.batches import check_data, order, steps_of, take
 from jdl.train.evaluate import measure
@@ -20,6 +21,7 @@ from jdl.train.programs import (
 )
 from jdl.train.progress import Reporter, reporter
 from jdl.train.state import Learner, Logs, TrainState
+from jdl.tree import paths
 
 Callback = Callable[[str, TrainState, Mapping[str, Any]], str | None]
 
@@ -52,11 +54,11 @@ def fit(
     Args:
       learner: the training rule.
       data: arrays `(x, y)` or `(x, y, weight)` of one length.
-      key: the root of all that is random; not needed when `state` is given.
+      key: the root of all that is random; not given with `state`, which holds its own.
       epochs, steps: how long to train, one of the two; counted from the first step of the run.
       batch_size: examples a step; the last batch of an epoch may be smaller.
       validation: arrays to evaluate at the end of every epoch; figures named `validation_...`.
-      callbacks: functions `("epoch", state, record) -> None | "stop"`.
+      callbacks: functions `("epoch", state, record) -> None | "stop"`; they may keep the state.
       state: a state to continue from; it is copied, and stays valid.
       steps_per_program: how many steps to compile into one program; found by itself.
       progress: shows a bar in a terminal, and a line an epoch elsewhere.
@@ -64,6 +66,7 @@ def fit(
     Raises:
       ConfigError: arguments that make no sense.
       KeyMissing: neither `key` nor `state` is given.
+      TreeError: the state is of another model or optimizer.
       DataError: data that are empty, of unequal lengths, or of values that make no sense.
 
     Example:
@@ -98,7 +101,8 @@ def fit(
                 record |= {f"validation_{name}": value for name, value in figures.items()}
             records.append(record)
             report.epoch(record)
-            if "stop" in [callback("epoch", train, record) for callback in callbacks]:
+            shown = jax.tree.map(jnp.copy, train) if callbacks else train  # theirs to keep
+            if "stop" in [callback("epoch", shown, record) for callback in callbacks]:
                 break
     finally:
         report.close()
@@ -166,18 +170,42 @@ def _start(
         if key is None:
             raise KeyMissing("fit draws initial values and the order of the data: pass key=")
         state = learner.init(key, loop.batch)
+    elif key is not None:
+        raise ConfigError("a state holds the key of its run: pass key= or state=, not both")
+    else:
+        _check_state(state, jax.eval_shape(learner.init, state.key, loop.batch))
     train = jax.tree.map(jnp.copy, state)
     loop.prepare(train)
     return train
+
+
+def _check_state(came: TrainState, expected: TrainState) -> None:
+    """Refuses a state of another model or optimizer; of another precision it is welcome."""
+    had, needed = (
+        {path: list(leaf.shape) for path, leaf in paths(tree._asdict()).items()}
+        for tree in (came, expected)
+    )
+    wrong = [
+        f"{path}: expected {needed.get(path, 'nothing')}, got {had.get(path, 'nothing')}"
+        for path in {**needed, **had}
+        if had.get(path) != needed.get(path)
+    ]
+    if wrong:
+        more = f"\n  and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise TreeError(
+            "the state is of another model or optimizer than this learner's:\n  "
+            + "\n  ".join(wrong[:10])
+            + f"{more}\npass the learner that made it, or key= to begin anew"
+        )
 
 
 def _goal(epochs: Any, steps: Any, each: int) -> int:
     if (epochs is None) == (steps is None):
         raise ConfigError("say how long to train: pass epochs= or steps=, one of the two")
     name, value = ("epochs", epochs) if steps is None else ("steps", steps)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
         raise ConfigError(f"{name} is an int, 0 or more, got {value!r}")
-    return value * each if steps is None else value
+    return int(value) * each if steps is None else int(value)
 
 
 def _record(
@@ -186,7 +214,8 @@ def _record(
     figures = as_floats(dict(logs), dict(learner.metrics))  # waits for the device
     seconds = time.perf_counter() - began
     step = int(train.step)
-    examples = min((step - done) * loop.size, loop.length)
+    begin = done % loop.each  # inside its epoch
+    examples = min((begin + step - done) * loop.size, loop.length) - begin * loop.size
     return {
         "epoch": -(-step // loop.each),
         "step": step,

@@ -1,5 +1,6 @@
 """The usual objective: the weighted mean of a loss of a model's outputs."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, DataError, Layer, ShapeError, Variables
+from jdl.core import Array, ConfigError, DataError, Error, Layer, ShapeError, Variables
 from jdl.core.show import show
 from jdl.losses import Report
 from jdl.losses.report import report_of, total_of
 from jdl.metrics import Mean, Metric
 from jdl.train.state import Aux, Batch, Objective
+
+RESERVED = ("loss", "epoch", "step", "seconds", "examples_per_second")
+_AT_ONCE = 2**24  # numbers that a model puts out
 
 
 def supervised(
@@ -32,6 +36,7 @@ def supervised(
       metrics: metrics of outputs and `y`, by the name they get in the logs.
 
     Raises:
+      ConfigError: an argument is something else, or a metric has a name that records use.
       ShapeError: at trace time, if the loss is not one number an example.
       DataError: on the host, if the values of the data make no sense.
 
@@ -44,7 +49,7 @@ def supervised(
       >>> value.shape, sorted(aux.logs)
       ((), ['loss'])
     """
-    metrics = dict(metrics or {})
+    metrics = _checked(model, loss, metrics or {})
 
     def init(key: Array, batch: Batch) -> Variables:
         return model.init(key, *inputs_of(batch[0]))
@@ -65,13 +70,41 @@ def supervised(
     def check(batch: Batch) -> None:
         x, y, weight = unpack(batch)
         for name, values in (("x", x), ("y", y), ("weight", weight)):
-            _check_finite(name, values)
+            _check_values(name, values)
         inputs = inputs_of(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), x))
-        outputs = model.plan(*inputs).output
-        blank = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), outputs)
-        loss(blank, jax.tree.map(jnp.asarray, y))  # with values at hand, a loss checks them
+        _check_targets(loss, model.plan(*inputs).output, y, len(jax.tree.leaves(x)[0]))
 
     return Objective(init, objective, metrics, check)
+
+
+def _checked(model: Any, loss: Any, metrics: Any) -> dict[str, Metric]:
+    if not isinstance(model, Layer):
+        raise ConfigError(
+            f"supervised takes a Layer, got {show(model)}: call a factory to get one, as in "
+            "nn.dense(10)"
+        )
+    if not callable(loss):
+        raise ConfigError(
+            f"a loss is a function (outputs, y) -> [batch, ...], got {loss!r}: "
+            "pass one of jdl.losses, such as losses.mse"
+        )
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(
+            f"metrics are a dict of names, got {type(metrics).__name__}: "
+            'pass them as in {"accuracy": metrics.accuracy()}'
+        )
+    for name, metric in metrics.items():
+        if not isinstance(metric, Metric):
+            raise ConfigError(
+                f"metric {name!r} is {show(metric)}, expected a Metric: "
+                "call the factory, as in metrics.accuracy()"
+            )
+        if name in RESERVED or name.startswith("validation_"):
+            raise ConfigError(
+                f"a record has its own {name!r}: give the metric a name that is none of "
+                f"{', '.join(RESERVED)}, and does not begin with validation_"
+            )
+    return dict(metrics)
 
 
 def inputs_of(x: Any) -> tuple:
@@ -108,14 +141,50 @@ def _per_example(report: Report, x: Any) -> Report:
     return report
 
 
-def _check_finite(name: str, values: Any) -> None:
+def _check_values(name: str, values: Any) -> None:
+    """Refuses values that are not finite, or would not be in the dtype that JAX gives them."""
     for leaf in jax.tree.leaves(values):
         leaf = np.asarray(leaf)
-        if not np.issubdtype(leaf.dtype, np.floating) or np.isfinite(leaf).all():
-            continue
-        wrong = np.argwhere(~np.isfinite(leaf))
-        where = [int(i) for i in wrong[0]]
+        dtype = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
+        with np.errstate(over="ignore"):
+            cast = leaf.astype(dtype, copy=False)
+        if np.issubdtype(leaf.dtype, np.floating):
+            _refuse(
+                name, ~np.isfinite(cast), f"NaN or infinite in {dtype}", "drop or fill them"
+            )
+        elif dtype != leaf.dtype:
+            advice = f"JAX makes {leaf.dtype} {dtype} unless jax_enable_x64 is set"
+            _refuse(name, cast != leaf, f"no {dtype}", advice)
+    if name == "weight" and values is not None:
+        _refuse(name, np.asarray(values) < 0, "negative", "give such examples weight 0")
+
+
+def _refuse(name: str, wrong: np.ndarray, what: str, advice: str) -> None:
+    if wrong.any():
+        where = [int(i) for i in np.argwhere(wrong)[0]]
+        count = int(wrong.sum())
         raise DataError(
-            f"{name} has {len(wrong)} values that are NaN or infinite, the first at {where}: "
-            "drop or fill them"
+            f"{name} has {count} values that are {what}, the first at {where}: {advice}"
         )
+
+
+def _check_targets(loss: Callable, outputs: Any, y: Any, length: int) -> None:
+    """Calls the loss on blank outputs: where it has values at hand, it checks them.
+
+    Some examples at a time, as there may be no room for the outputs of all.
+    """
+    leaves = jax.tree.leaves(outputs)
+    size = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+    apart = all(leaf.shape[:1] == (length,) for leaf in leaves)
+    rows = max(1, _AT_ONCE // max(size, 1)) if apart else length
+    for start in range(0, length, rows):
+        end = min(start + rows, length)
+        shapes = [(end - start, *leaf.shape[1:]) if apart else leaf.shape for leaf in leaves]
+        blank = [jnp.zeros(s, leaf.dtype) for s, leaf in zip(shapes, leaves, strict=True)]
+        some = jax.tree.map(lambda a, start=start, end=end: jnp.asarray(a[start:end]), y)
+        try:
+            loss(jax.tree.unflatten(jax.tree.structure(outputs), blank), some)
+        except Error as error:
+            if start:
+                error.message += f" (here [0] is example {start} of the data)"
+            raise

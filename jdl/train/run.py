@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jdl.core import Array, ConfigError
 from jdl.train.batches import check_data, order, steps_of, take
@@ -42,7 +43,7 @@ def run(
       (5, 7)
     """
     length = check_data(data, batch_size)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ConfigError(f"steps is a positive int, got {steps!r}")
     size = min(batch_size, length)
     whole, each = length // size, steps_of(length, size)

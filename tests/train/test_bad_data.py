@@ -12,6 +12,7 @@ import pytest
 import jdl
 from jdl import evaluate, fit, learner, losses, metrics, nn, predict, run, supervised
 from jdl.metrics import weighted_mean
+from jdl.train import objective
 
 KEY = jax.random.key(0)
 CROSS_ENTROPY = losses.softmax_cross_entropy_with_integer_labels
@@ -266,3 +267,80 @@ ERRORS = [e for e in vars(jdl).values() if isinstance(e, type) and issubclass(e,
 def test_every_error_is_also_a_builtin_one(error):
     built_in = [b for b in error.__mro__ if vars(builtins).get(b.__name__) is b]
     assert built_in[0] not in (Exception, BaseException, object)
+
+
+@on_host
+def test_numbers_that_jax_would_change_are_refused(way):
+    """JAX makes `int64` `int32`, and so 2**32 + 1 the label 1; and 1e300 infinite."""
+    with raises(jdl.DataError, r"y has 1 values that are no int32, the first at \[2\]"):
+        WAYS[way]((X, np.array([0, 1, 2**32 + 1, 0, 1, 2])))
+    x = X.astype(np.float64)
+    WAYS[way]((x, Y))
+    x[3, 1] = 1e300
+    with raises(jdl.DataError, r"x has 1 values .* infinite in float32, the first at \[3, 1\]"):
+        WAYS[way]((x, Y))
+
+
+@on_host
+def test_weights_are_not_negative(way):
+    with raises(jdl.DataError, r"weight has 1 values that are negative, the first at \[1\]"):
+        WAYS[way]((X, Y, np.array([1, -1, 0, 0, 0, 0])))
+
+
+def test_labels_are_checked_some_at_a_time(monkeypatch):
+    """There may be no room for blank outputs for all of the data."""
+    monkeypatch.setattr(objective, "_AT_ONCE", 12)  # 4 examples of 3 logits
+    quiet(RULE, (X, Y), key=KEY, epochs=1)
+    with raises(jdl.DataError, r"got 9 at \[1\].*\[0\] is example 4 of the data"):
+        quiet(RULE, (X, np.array([0, 1, 2, 0, 1, 9])), key=KEY, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((nn.dense, losses.mse), r"takes a Layer, got dense: call a factory.*nn.dense\(10\)"),
+        ((MODEL, "mse"), r"a loss is a function \(outputs, y\).*got 'mse'.*losses.mse"),
+        ((MODEL, losses.mse, [metrics.accuracy()]), "metrics are a dict of names, got list"),
+        (
+            (MODEL, losses.mse, {"hit": metrics.accuracy}),
+            r"'hit' is accuracy, expected a Metric: call the factory",
+        ),
+        ((MODEL, losses.mse, {"loss": metrics.accuracy()}), "a record has its own 'loss'"),
+        ((MODEL, losses.mse, {"step": metrics.accuracy()}), "a record has its own 'step'"),
+        (
+            (MODEL, losses.mse, {"validation_a": metrics.accuracy()}),
+            "not begin with validation",
+        ),
+    ],
+)
+def test_an_objective_takes_a_layer_a_loss_and_metrics_by_name(arguments, text):
+    with raises(jdl.ConfigError, text):
+        supervised(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "text"),
+    [
+        (nn.dense(2), optax.sgd(0.1), r"params/bias: expected \[2\], got \[3\]"),
+        (nn.dense(3, use_bias=False), optax.sgd(0.1), r"params/bias: expected nothing, got"),
+        (MODEL, optax.adam(0.1), r"opt_state/0/mu/bias: expected \[3\], got nothing"),
+    ],
+)
+def test_a_state_of_another_model_or_optimizer_is_refused(model, optimizer, text):
+    rule = learner(
+        supervised(model, lambda outputs, y: losses.mse(outputs, outputs)), optimizer
+    )
+    with raises(jdl.TreeError, rf"(?s)another model or optimizer.*{text}.*key= to begin anew"):
+        quiet(rule, (X, Y), state=STATE, steps=1)
+
+
+def test_a_state_has_a_key_of_its_own():
+    with raises(jdl.ConfigError, "pass key= or state=, not both"):
+        quiet(RULE, (X, Y), key=KEY, state=STATE, steps=1)
+
+
+def test_outputs_of_predict_begin_with_the_examples():
+    """Else the copies of an ensemble would be cut where the examples are meant."""
+    model = nn.ensemble(MODEL, 8)
+    with raises(jdl.ShapeError, r"\[6, ...\] here, and ensemble gave float32\[8,6,3\]"):
+        predict(model, model.init(KEY, X), X)
