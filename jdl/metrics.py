@@ -50,6 +50,7 @@ def weighted_mean(values: Array, weight: Array | None = None) -> Mean:
 
     Entries of weight zero count nothing, whatever their value, NaN too. A weight may have more
     of the leading axes of the values, such as `[batch, time]`, and is then a mask of positions.
+    The sums are float32 or wider, whatever the values are: those of bools count them.
 
     Raises:
       ShapeError: `weight` does not have the leading axes of the values.
@@ -58,6 +59,7 @@ def weighted_mean(values: Array, weight: Array | None = None) -> Mean:
       >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0])).compute()
       Array(2., dtype=float32)
     """
+    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))  # bools and halves too
     if weight is None:
         return Mean(jnp.sum(values), jnp.asarray(values.size, values.dtype))
     check_weight(weight, values)

@@ -57,9 +57,9 @@ def take(data: Batch, index: Array) -> Batch:
 
 def padded(data: Batch, size: int) -> Iterator[Batch]:
     """All examples once, as `(x, y, weight)`; the last batch is padded with weight zero."""
-    x, y, *rest = data
+    x, y, weight = (*data, None)[:3]
     length = len(jax.tree.leaves(x)[0])
-    weight = rest[0] if rest else np.ones(length, np.float32)
+    weight = np.ones(length, np.float32) if weight is None else weight
     for start in range(0, length, size):
         index = np.arange(start, min(start + size, length))
         yield jax.tree.map(functools.partial(_rows, index, size - len(index)), (x, y, weight))

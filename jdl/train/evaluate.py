@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jdl.core import Layer
+from jdl.core import Layer, ShapeError
+from jdl.core.show import show
 from jdl.metrics import as_floats
 from jdl.train.batches import check_data, padded
 from jdl.train.objective import inputs_of
@@ -65,6 +66,7 @@ def predict(model: Layer, variables: Any, x: Any, *, batch_size: int = 512) -> A
 
     Raises:
       DataError: `x` is empty, or its arrays have different lengths.
+      ShapeError: the outputs do not begin with the axis of the examples.
 
     Example:
       >>> import jax.numpy as jnp
@@ -74,11 +76,23 @@ def predict(model: Layer, variables: Any, x: Any, *, batch_size: int = 512) -> A
       (5, 2)
     """
     length = check_data((x,), batch_size)
+    size = min(batch_size, length)
     apply = _compiled(model.apply)
     outputs = []
-    for part, _, _ in padded((x, np.zeros(length)), min(batch_size, length)):
-        outputs.append(apply(variables.params, variables.state, *inputs_of(part))[0])
+    for part, _, _ in padded((x, np.zeros(length)), size):
+        output, _ = apply(variables.params, variables.state, *inputs_of(part))
+        _check_rows(model, output, size)
+        outputs.append(output)
     return jax.tree.map(lambda *a: jax.numpy.concatenate(a)[:length], *outputs)
+
+
+def _check_rows(model: Layer, output: Any, size: int) -> None:
+    for leaf in jax.tree.leaves(output):
+        if leaf.shape[:1] != (size,):
+            raise ShapeError(
+                f"predict takes models of one output an example, [{size}, ...] here, and "
+                f"{model.name} gave {show(leaf)}: move the batch to axis 0, or use model.apply"
+            )
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jdl.core import Array
 from jdl.metrics import Mean
@@ -15,13 +16,12 @@ from jdl.train.state import Learner, Logs, TrainState
 def empty_logs(learner: Learner, train: TrainState, batch: Any) -> Logs:
     """Logs in which nothing was counted yet."""
     names = jax.eval_shape(learner.step, train, batch)[1]
-    zero = jax.numpy.zeros
-    return {
-        name: learner.metrics[name].init()
-        if name in learner.metrics
-        else Mean(zero(()), zero(()))
+    zero = jnp.zeros(())
+    logs = {
+        name: learner.metrics[name].init() if name in learner.metrics else Mean(zero, zero)
         for name in names
     }
+    return jax.tree.map(jnp.array, logs)  # copies: the programs donate them
 
 
 def merge_logs(learner: Learner, first: Logs, second: Logs) -> Logs:

@@ -442,3 +442,61 @@ def test_lines_are_printed_only_on_request(capsys):
     assert capsys.readouterr().out == ""
     work()
     assert "epoch 2" in capsys.readouterr().out
+
+
+def test_a_callback_may_keep_the_state():
+    rule, data, kept = rule_of(PLAIN), classes(23), []
+    callbacks = [lambda event, state, record: kept.append((state, record))]
+    held = classes(9, seed=1)
+    quiet(rule, data, key=KEY, epochs=3, batch_size=8, validation=held, callbacks=callbacks)
+    for state, record in kept:
+        assert evaluate(rule, state, held)["loss"] == pytest.approx(record["validation_loss"])
+
+
+def test_examples_per_second_count_the_examples_of_the_record():
+    rule, data = rule_of(PLAIN), classes(9)
+    work = functools.partial(quiet, rule, data, batch_size=8)
+    for steps, count in ((1, 8), (2, 1), (4, 9), (np.int64(5), 8)):
+        begin = work(key=KEY, steps=max(steps - 2 if count == 9 else steps - 1, 0)).state
+        record = work(state=begin, steps=steps).history[-1]
+        assert record["seconds"] * record["examples_per_second"] == pytest.approx(count)
+
+
+# --- metrics
+
+
+def test_a_metric_of_bools_or_ints_is_a_weighted_mean():
+    logits, labels = jnp.eye(3)[jnp.array([0, 1, 2, 1])], jnp.array([0, 1, 2, 0])
+    weight = jnp.array([0.5, 1.0, 0.25, 2.0])
+    hit = metrics.mean(lambda outputs, y: outputs.argmax(-1) == y)
+    off = metrics.mean(lambda outputs, y: jnp.abs(outputs.argmax(-1) - y))
+    for metric, plain, weighted in ((hit, 0.75, 1.75 / 3.75), (off, 0.25, 2 / 3.75)):
+        update = functools.partial(metric.update, metric.init(), logits, labels)
+        assert metric.compute(update(None)) == plain
+        np.testing.assert_allclose(metric.compute(update(weight)), weighted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_sums_of_half_precision_are_of_single_precision(dtype):
+    mean = metrics.weighted_mean(jnp.full(70_001, 2, dtype))
+    assert (float(mean.total), float(mean.weight)) == (140_002, 70_001)
+
+
+def test_a_metric_may_begin_with_one_array_for_all():
+    zero = jnp.zeros(())
+    count = metrics.Metric(
+        lambda: Mean(zero, zero),
+        lambda state, outputs, y, weight: Mean(state.total + len(y), state.weight + 1),
+        Mean.merge,
+        Mean.compute,
+    )
+    rule = learner(supervised(PLAIN, CROSS_ENTROPY, {"count": count}), optax.sgd(0.1))
+    _, history = quiet(rule, classes(16), key=KEY, epochs=2, batch_size=8)
+    assert history["count"] == [8.0, 8.0]
+
+
+def test_a_weight_of_none_is_no_weight():
+    rule, data = rule_of(PLAIN), classes(10)
+    state = rule.init(KEY, data)
+    figures = evaluate(rule, state, data, batch_size=4)
+    assert evaluate(rule, state, (*data, None), batch_size=4) == figures
