@@ -220,3 +220,14 @@ def test_diff_is_empty_for_what_is_alike_alone():
     assert tree.diff(changed, before) == ["missing: head/bias", "extra: new"]
     half = tree.edit(before, {"head/bias": lambda _, x: x.astype(jnp.bfloat16)})
     assert tree.diff(half, before) == ["head/bias: expected float32[2], got bfloat16[2]"]
+
+
+def test_two_leaves_of_one_path_are_refused():
+    with pytest.raises(TreeError, match="two leaves have the path 'a/b'"):
+        tree.paths({"a/b": 1, "a": {"b": 2}})
+
+
+@pytest.mark.parametrize("leaves", [{"a": 1, "a/b": 2}, {"a/b": 2, "a": 1}])
+def test_a_path_does_not_go_on_where_another_ends(leaves):
+    with pytest.raises(TreeError, match="'a"):
+        tree.nest(leaves)

@@ -6,18 +6,26 @@ from typing import Any
 import jax
 import numpy as np
 
+from jdl.core.errors import TreeError
+
 
 def paths(tree: Any) -> dict[str, Any]:
     """The leaves by path, such as `head/kernel`.
+
+    Raises:
+      TreeError: two leaves have one path, as under the names `"a/b"` and `"a"`, `"b"`.
 
     Example:
       >>> paths({"head": {"kernel": 1, "bias": 2}})
       {'head/bias': 2, 'head/kernel': 1}
     """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves
-    }
+    found: dict[str, Any] = {}
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        path = jax.tree_util.keystr(keys, simple=True, separator="/")
+        if path in found:
+            raise TreeError(f"two leaves have the path {path!r}: use names without a slash")
+        found[path] = leaf
+    return found
 
 
 def count(tree: Any) -> int:
@@ -33,6 +41,9 @@ def count(tree: Any) -> int:
 def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Nested dicts from leaves by path: the inverse of `paths` for dicts.
 
+    Raises:
+      TreeError: one path goes on where another ends.
+
     Example:
       >>> nest({"head/bias": 2, "head/kernel": 1})
       {'head': {'bias': 2, 'kernel': 1}}
@@ -43,6 +54,10 @@ def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
         node = tree
         for name in above:
             node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                raise TreeError(f"{path!r} goes on where another path ends, at {name!r}")
+        if last in node:
+            raise TreeError(f"{path!r} ends where another path goes on")
         node[last] = leaf
     return tree
 
