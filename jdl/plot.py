@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jdl.core import ExtraMissing, ShapeError
+from jdl.core import DataError, DTypeError, ExtraMissing, ShapeError
 from jdl.core.show import show
 
 Path = str | os.PathLike | None
@@ -50,13 +50,28 @@ def confusion(
       path: a file to write.
 
     Raises:
-      ShapeError: the two differ in length.
+      ShapeError: the two differ in length, or are empty.
+      DTypeError, DataError: they are no integers, or a class is negative or has no name.
       ExtraMissing: matplotlib is not installed.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if labels.shape != predictions.shape or labels.ndim != 1:
-        raise ShapeError(f"expected two [n], got {show(labels)} and {show(predictions)}")
-    size = max(labels.max(), predictions.max()) + 1 if names is None else len(names)
+    if labels.shape != predictions.shape or labels.ndim != 1 or not labels.size:
+        raise ShapeError(
+            f"expected labels [n] and predictions [n], got {show(labels)} and "
+            f"{show(predictions)}: of logits, pass logits.argmax(-1)"
+        )
+    both = np.concatenate([labels, predictions])
+    if not np.issubdtype(both.dtype, np.integer):
+        raise DTypeError(
+            f"expected integer classes, got {show(labels)} and {show(predictions)}: "
+            "pass logits.argmax(-1), or labels.astype(int)"
+        )
+    size = both.max() + 1 if names is None else len(names)
+    if both.min() < 0 or both.max() >= size:
+        raise DataError(
+            f"classes are 0 <= class < {size}, got {both.min()} to {both.max()}: "
+            "leave out examples without a class, or name them all"
+        )
     counts = np.zeros((size, size), int)
     np.add.at(counts, (labels, predictions), 1)
     names = [str(i) for i in range(size)] if names is None else names
