@@ -1,17 +1,23 @@
 """Weights in a file: safetensors, with a checksum, written whole or not at all."""
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import uuid
 from typing import Any
 
 import jax
 import numpy as np
 
 from jdl.core import CheckpointCorrupt, CheckpointError, CheckpointMismatch, CheckpointNotFound
+from jdl.core.show import show
 from jdl.tree import diff, paths
 
 _DIGEST = "jdl.sha256"
+_DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64"),
+)
 Path = str | os.PathLike
 
 
@@ -26,7 +32,9 @@ def save(path: Path, tree: Any) -> None:
       tree: nested dicts or tuples of arrays; names are paths such as `params/head/kernel`.
 
     Raises:
-      CheckpointError: it cannot be written; the previous file is as it was.
+      CheckpointError: it cannot be written, or a leaf is of a dtype that the format does not
+        hold; the previous file is as it was.
+      TreeError: two leaves have one path.
 
     Example:
       >>> import tempfile
@@ -40,17 +48,18 @@ def save(path: Path, tree: Any) -> None:
     leaves = {name: _host(name, leaf) for name, leaf in paths(tree).items()}
     content = to_bytes(leaves, metadata={_DIGEST: _digest(leaves)})
     folder = os.path.dirname(os.path.abspath(path))
+    temporary = os.path.join(folder, f".saving-{uuid.uuid4().hex}")
     try:
         os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".saving-")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:  # readable by whom the umask lets, as any file
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
         _sync(folder)
     except OSError as error:
@@ -121,9 +130,16 @@ def _digest(leaves: dict[str, np.ndarray]) -> str:
 
 def _host(name: str, leaf: Any) -> np.ndarray:
     try:
-        return np.ascontiguousarray(jax.device_get(leaf)).reshape(np.shape(leaf))
+        array = np.asarray(jax.device_get(leaf))
     except TypeError as error:
         raise CheckpointError(f"{name!r} is no array that can be saved: {error}") from error
+    if array.dtype.name not in _DTYPES:
+        raise CheckpointError(
+            f"{name!r} is {show(array)}, which a file of weights does not hold: cast it to one "
+            f"of {', '.join(_DTYPES)}, or leave it out"
+        )
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native).reshape(array.shape)
 
 
 def _sync(folder: str) -> None:

@@ -62,6 +62,38 @@ ARRAYS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("leaf", "text"),
+    [
+        (np.array(["a"]), r"'a/b' is <U1\[1\], which a file of weights does not hold: cast it"),
+        (np.array([None]), r"object\[1\]"),
+        (jnp.ones(2, jnp.float8_e4m3fn), r"float8_e4m3fn\[2\]"),
+        (np.ones(2, np.complex128), r"complex128\[2\]"),
+        (KEY, "'a/b' is no array that can be saved: .*key_data"),
+    ],
+)
+def test_what_would_not_come_back_is_not_saved(leaf, text, tmp_path):
+    with pytest.raises(jdl.CheckpointError, match=text):
+        save(tmp_path / "a.safetensors", {"a": {"b": leaf}})
+    assert not any(tmp_path.iterdir())
+
+
+def test_two_leaves_of_one_path_are_refused(tmp_path):
+    with pytest.raises(jdl.TreeError, match="two leaves have the path 'a/b'"):
+        save(tmp_path / "a.safetensors", {"a/b": np.ones(1), "a": {"b": np.zeros(1)}})
+
+
+def test_bytes_in_the_other_order_come_back_as_numbers(tmp_path):
+    save(tmp_path / "a.safetensors", {"a": np.arange(3, dtype=">f4")})
+    loaded = load(tmp_path / "a.safetensors", like={"a": np.zeros(3, np.float32)})
+    np.testing.assert_array_equal(loaded["a"], [0, 1, 2])
+
+
+def test_a_file_may_be_read_by_whom_the_umask_lets(path):
+    (path.parent / "other").write_bytes(b"")
+    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_of_every_kind_come_back_bit_by_bit(name, tmp_path):
     tree = {"a": {"b": ARRAYS[name]}, "c": (np.ones(2), ARRAYS[name])}
