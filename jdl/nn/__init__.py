@@ -88,7 +88,7 @@ from jdl.nn.merge import (
 from jdl.nn.multi_head import multi_head_attention
 from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
-from jdl.nn.norm_batch import batch_norm
+from jdl.nn.norm_batch import batch_norm, fuse_batch_norm
 from jdl.nn.norm_group import group_norm, instance_norm
 from jdl.nn.norm_response import filter_response_norm, local_response_norm
 from jdl.nn.normalize import fit_normalize, normalize
@@ -174,6 +174,7 @@ __all__ = [
     "fold",
     "fractional_max_pool",
     "freeze",
+    "fuse_batch_norm",
     "gated",
     "gaussian_dropout",
     "gaussian_noise",

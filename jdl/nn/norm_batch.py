@@ -9,7 +9,17 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn.initializers import ones, zeros
 
-from jdl.core import PLANNING, Array, Layer, ShapeError, State, Training, factory, layer
+from jdl.core import (
+    PLANNING,
+    Array,
+    Layer,
+    ShapeError,
+    State,
+    Training,
+    Tree,
+    factory,
+    layer,
+)
 from jdl.core.show import show
 from jdl.nn.checks import above_zero, check_mask, check_rank, rate_of
 from jdl.nn.moments import (
@@ -84,6 +94,48 @@ def batch_norm(
     return forward
 
 
+def fuse_batch_norm(
+    params: Tree, norm: Tree, statistics: Tree, *, epsilon: float = 1e-5
+) -> dict[str, Array]:
+    """Params of a layer that does what it and the `batch_norm` after it do in inference.
+
+    PyTorch's `fuse_conv_bn_weights` and `fuse_linear_bn_weights`.
+
+    Args:
+      params: `kernel` and maybe `bias` of a `dense` or `conv`, whose last axis is features.
+      norm: `scale` and `bias` of the norm, or what it has of them.
+      statistics: its state, `mean` and `var`.
+      epsilon: that of the norm.
+
+    Returns:
+      `kernel` and `bias`: the layer needs `use_bias=True`.
+
+    Raises:
+      ShapeError: the two have different numbers of features.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jdl import nn
+      >>> model, x = nn.serial(nn.dense(3), nn.batch_norm()), jnp.ones((1, 2))
+      >>> params, state = model.init(jax.random.key(0), x)
+      >>> fused = fuse_batch_norm(
+      ...     params["dense_0"], params["batch_norm_0"], state["batch_norm_0"]
+      ... )
+      >>> y, _ = nn.dense(3).apply(fused, {}, x)
+      >>> bool(jnp.allclose(y, model.apply(params, state, x)[0]))
+      True
+    """
+    kernel, factor = params["kernel"], lax.rsqrt(statistics["var"] + epsilon)
+    if factor.shape != kernel.shape[-1:]:
+        raise ShapeError(
+            f"a norm of {show(factor)} does not follow a kernel of {show(kernel)}, whose last "
+            "axis is features"
+        )
+    factor = factor * norm.get("scale", 1)
+    bias = (params.get("bias", 0) - statistics["mean"]) * factor + norm.get("bias", 0)
+    return {"kernel": kernel * factor, "bias": bias}
+
+
 @functools.partial(jax.jit, static_argnames="epsilon")
 def _by_running(
     x: Array,
@@ -120,7 +172,7 @@ def _every_channel(mask: Array, x: Array) -> Array:
 
 def _check_count(x: Array, training: bool) -> None:
     count = math.prod(x.shape[:-1])
-    if count < 2 and training is not PLANNING:  # `init` from one example trains nothing
+    if count == 0 or (count == 1 and training is not PLANNING):  # init trains nothing
         entries = "one entry" if count else "no entry"
         raise ShapeError(
             f"{show(x)} has {entries} a channel, and so no variance: train on batches of two "

@@ -25,8 +25,9 @@ def spectral_norm(
     A weight is the matrix of all axes but the last by the last. Its value is found by power
     iteration (arXiv:1802.05957), `steps` of them in every training call, on a vector of the
     state, `spectral_norm/<path>/u`, which `init` has begun with 15. Inference takes no step. No
-    gradient flows into the vectors, as in all peers; PyTorch also keeps the other one, `v`,
-    which we compute. Parameters keep their paths; `effective_params` gives the divided ones.
+    gradient flows into the vectors, as in all peers. The other vector, `v`, is computed from
+    `u`, as in the paper, Keras and Flax; PyTorch keeps it, and its newer form starts from it.
+    Parameters keep their paths; `effective_params` gives the divided ones.
 
     Args:
       body: any layer.

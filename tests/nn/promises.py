@@ -50,6 +50,7 @@ def each(cases: Sequence[Case]) -> Any:
 OTHER_DERIVATIVES = {
     "mixed": "computes in another precision",
     "freeze": "stops gradients",
+    "lora": "stops gradients at the layer that it adapts",
     "ternary_dense": "passes gradients straight through a step",
 }
 # Why a layer's examples are not rows of its outputs.

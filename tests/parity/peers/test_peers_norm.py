@@ -15,6 +15,8 @@ from agree import (
     close,
     normal,
 )
+from flax import linen
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from jdl import nn
 
@@ -211,6 +213,101 @@ def test_normalize_is_normalization_of_keras(axes, axis, inverse):
     made = nn.normalize(axes=axes, inverse=inverse)
     state = jax.tree.map(np.asarray, nn.fit_normalize(jnp.asarray(data), axes=axes))
     agrees_with_jax(made, lambda params, state, x: theirs(x), x, state=state)
+
+
+# Transforms of parameters
+
+KERNELS = [
+    (nn.dense(5), (4, 6), lambda k: k.T),
+    (nn.conv(5, 3), (2, 7, 4), lambda k: k.permute(2, 1, 0)),
+    (nn.conv(5, (3, 2)), (2, 6, 5, 4), lambda k: k.permute(3, 2, 0, 1)),
+]
+
+
+def on_kernel(x, kernel, params):
+    """What the bodies of KERNELS compute, with PyTorch's kernel."""
+    if kernel.ndim == 2:
+        return F.linear(x, kernel, params["bias"])
+    pads = [n for size in reversed(kernel.shape[2:]) for n in ((size - 1) // 2, size // 2)]
+    conv = F.conv1d if kernel.ndim == 3 else F.conv2d
+    return channels_last(conv(F.pad(channels_first(x), pads), kernel, params["bias"]))
+
+
+@pytest.mark.parametrize(("body", "shape", "turned"), KERNELS, ids=lambda v: "")
+@pytest.mark.parametrize("axis", [-1, None])
+def test_weight_norm_is_that_of_torch(body, shape, turned, axis):
+    def norm(params, state, x):
+        kernel, scale = turned(params["kernel"]), params["weight_norm"]["kernel"]["scale"]
+        scale = scale if axis is None else scale.reshape(-1, *[1] * (kernel.ndim - 1))
+        return on_kernel(x, torch._weight_norm(kernel, scale, 0 if axis else -1), params)
+
+    agrees_with_torch(nn.weight_norm(body, axis=axis), norm, rows(*shape))
+
+
+@pytest.mark.parametrize(("body", "shape", "turned"), KERNELS, ids=lambda v: "")
+def test_weight_norm_begins_as_that_of_torch(body, shape, turned):
+    made = nn.weight_norm(body)
+    params, _ = made.init(jax.random.key(0), jnp.asarray(rows(*shape)))
+    theirs = torch.nn.Module()
+    theirs.weight = torch.nn.Parameter(turned(torch.tensor(np.asarray(params["kernel"]))))
+    torch.nn.utils.parametrizations.weight_norm(theirs)
+    g = theirs.parametrizations.weight.original0.detach().numpy().ravel()
+    close("g", params["weight_norm"]["kernel"]["scale"], g)
+
+
+@pytest.mark.parametrize(("body", "shape", "turned"), KERNELS, ids=lambda v: "")
+@pytest.mark.parametrize(("training", "steps"), [(True, 1), (True, 3), (False, 1)])
+def test_spectral_norm_is_that_of_torch(body, shape, turned, training, steps):
+    """Outputs, gradients and the new vector; in inference on the other vector that is ours."""
+    x, made, after = rows(*shape), nn.spectral_norm(body, steps=steps), []
+    params, state = made.init(jax.random.key(0), jnp.asarray(x))
+    params = normal(jax.tree.map(np.asarray, params), 1)
+    state = jax.tree.map(np.asarray, state)
+
+    def norm(params, state, x):
+        module, rule = torch.nn.Module(), SpectralNorm(n_power_iterations=steps)
+        module.weight_orig = kernel = turned(params["kernel"])
+        module.weight_u = torch.clone(state["spectral_norm"]["kernel"]["u"])
+        module.weight_v = F.normalize(kernel.detach().flatten(1).T @ module.weight_u, dim=0)
+        y = on_kernel(x, rule.compute_weight(module, do_power_iteration=training), params)
+        after.append(module.weight_u.numpy())
+        return y
+
+    agrees_with_torch(made, norm, x, params=params, state=state, training=training)
+    _, new = made.apply(params, state, jnp.asarray(x), training=training)
+    close("u", new["spectral_norm"]["kernel"]["u"], after[-1])
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_spectral_norm_is_that_of_keras(steps):
+    x, made = rows(4, 6), nn.spectral_norm(nn.dense(5), steps=steps)
+    theirs = keras.layers.SpectralNormalization(keras.layers.Dense(5), power_iterations=steps)
+    theirs.build(x.shape)
+    params, state = made.init(jax.random.key(0), jnp.asarray(x))
+    u = state["spectral_norm"]["kernel"]["u"]
+
+    def norm(params, state, x):
+        values = {"kernel": params["kernel"], "bias": params["bias"]}
+        trainable = [values[variable.name] for variable in theirs.trainable_variables]
+        constant = [state["spectral_norm"]["kernel"]["u"][None]]
+        return theirs.stateless_call(trainable, constant, x, training=True)[0]
+
+    assert theirs.non_trainable_variables[0].shape == (1, *u.shape)
+    agrees_with_jax(made, norm, x, state=jax.tree.map(np.asarray, state), training=True)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (2, 3, 6)], ids=str)
+def test_weight_norm_is_that_of_flax(shape):
+    theirs = linen.WeightNorm(linen.Dense(5))
+
+    def norm(params, state, x):
+        variables = {
+            "layer_instance": {"kernel": params["kernel"], "bias": params["bias"]},
+            "layer_instance/kernel/scale": params["weight_norm"]["kernel"]["scale"],
+        }
+        return theirs.apply({"params": variables}, x)
+
+    agrees_with_jax(nn.weight_norm(nn.dense(5)), norm, rows(*shape))
 
 
 # Stochastic layers, with the peers' random numbers in place of ours
