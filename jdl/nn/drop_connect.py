@@ -43,7 +43,9 @@ def drop_connect(
       >>> sorted(set(y.ravel().tolist()))
       [0.0, 2.0]
     """
-    return _dropping(body, "drop_connect", rate, pattern, axes_of("axis", broadcast_axes))
+    return _dropping(
+        body, "drop_connect", rate, pattern, axes_of("broadcast_axes", broadcast_axes)
+    )
 
 
 @factory

@@ -57,7 +57,10 @@ def standardized(
     output = promoted(x, scale, bias)
     x, scale, bias = widened(x, scale, bias)
     mean, variance, centred = moments(x, axes, mask)
-    y = centred * spread(lax.rsqrt(variance + epsilon), x.shape, axes)
+    factor = lax.rsqrt(variance + epsilon)
+    if scale is not None and tuple(axes) == tuple(range(x.ndim - scale.ndim)):
+        factor, scale = factor * scale, None  # one product a channel, not one an entry
+    y = centred * spread(factor, x.shape, axes)
     return valid(scaled(y, scale, bias).astype(output), mask), mean, variance
 
 

@@ -49,7 +49,7 @@ def batch_norm(
     towards them: `new = momentum old + (1 - momentum) batch`, as in Flax and Keras (PyTorch's
     momentum is ours from 1, and it keeps the unbiased variance). Inference uses the running
     ones, into which no gradient flows. Under jit with a sharded batch the statistics are those
-    of the whole batch.
+    of the whole batch. Inputs shorter than float32 are computed in float32, as in Flax.
 
     A second input, `mask`, is `bool[batch, ...]`, True where entries are valid. The others
     count for nothing, whatever they hold, and come out as zero; a batch without any valid
