@@ -182,6 +182,7 @@ KINDS = {
         {"body/**": optax.adam(rate), "head/**": optim.freeze}
     ),
     "ftrl": lambda rate: optim.ftrl(rate, l1=0.01, l2=0.1),
+    "rprop": lambda rate: optim.rprop(rate),
     "asgd": lambda rate: optim.asgd(rate, start=1),
     "averaged": lambda rate: optim.averaged(optax.adam(rate), decay=0.9),
     "depth": lambda rate: optax.chain(
@@ -520,6 +521,8 @@ def test_ftrl_solves_its_problem_and_makes_zeros():
         (lambda: optim.ftrl(0), "got 0: see optim.freeze"),
         (lambda: optim.ftrl(0.1, l1=float("inf")), "l1 >= 0, got inf"),
         (lambda: optim.ftrl(0.1, initial_accumulator=0.0), "beta or initial_accumulator"),
+        (lambda: optim.rprop(0.1, grow=0.9), "grow >= 1, got 0.9"),
+        (lambda: optim.rprop(0.1, least=0.2), "0.2 <= learning_rate <= 50, got 0.1"),
         (lambda: optim.asgd(lambda step: 0.1, start=0), "got a function: asgd has its own"),
         (lambda: optim.asgd(0.1, start=-1), "start >= 0, got -1"),
         (lambda: optim.averaged(optax.sgd), "takes an Optax optimizer, got sgd"),

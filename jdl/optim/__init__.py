@@ -10,6 +10,7 @@ from jdl.optim.decay import decay_mask
 from jdl.optim.depth import scale_by_depth
 from jdl.optim.ftrl import ftrl
 from jdl.optim.reading import learning_rate
+from jdl.optim.rprop import rprop
 from jdl.optim.rules import by_path, freeze, table
 from jdl.optim.schedules import in_epochs, in_examples, in_tokens
 
@@ -29,6 +30,7 @@ __all__ = [
     "max_norm",
     "min_max_norm",
     "non_negative",
+    "rprop",
     "scale_by_depth",
     "table",
     "unit_norm",
