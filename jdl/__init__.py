@@ -3,7 +3,7 @@
 Models, objectives, learners and whole training runs are values made of pure functions.
 """
 
-from jdl import losses, metrics, nn, optim, train, tree
+from jdl import decode, losses, metrics, nn, optim, train, tree
 from jdl.core import (
     CheckpointCorrupt,
     CheckpointError,
@@ -40,6 +40,7 @@ from jdl.train import (
     learner,
     load,
     predict,
+    regularized,
     run,
     save,
     supervised,
@@ -76,6 +77,7 @@ __all__ = [
     "UnusedPartWarning",
     "Variables",
     "data",
+    "decode",
     "evaluate",
     "factory",
     "fit",
@@ -90,6 +92,7 @@ __all__ = [
     "optim",
     "plot",
     "predict",
+    "regularized",
     "run",
     "save",
     "summary",

@@ -36,6 +36,7 @@ TOP = [
 PUBLIC = [
     "nn",
     "losses",
+    "decode",
     "metrics",
     "optim",
     "tree",

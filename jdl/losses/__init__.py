@@ -42,7 +42,14 @@ from jdl.losses.fenchel_young import (
     multiclass_sparsemax_loss,
     sparsemax_loss,
 )
+from jdl.losses.generative import (
+    diffusion_target,
+    gan_discriminator_loss,
+    gan_generator_loss,
+    gradient_penalty,
+)
 from jdl.losses.likelihood import gaussian_nll, poisson_nll
+from jdl.losses.linear import linear_cross_entropy
 from jdl.losses.margin import (
     hinge_embedding_loss,
     hinge_loss,
@@ -54,6 +61,8 @@ from jdl.losses.margin import (
     perceptron_loss,
     soft_margin_loss,
 )
+from jdl.losses.policy import dpo_loss, policy_gradient_loss, ppo_loss
+from jdl.losses.ranking import lambda_rank, list_mle, ranking_softmax_loss
 from jdl.losses.regression import (
     huber_loss,
     l2_loss,
@@ -66,7 +75,10 @@ from jdl.losses.regression import (
     smooth_l1,
     squared_error,
 )
+from jdl.losses.regularizer import l1, l2, orthogonal
 from jdl.losses.report import Report
+from jdl.losses.segmentation import dice_loss, iou_loss, multiclass_generalized_dice_loss
+from jdl.losses.sequence import ctc, ctc_with_forward_probs
 from jdl.losses.similarity import (
     contrastive_loss,
     cosine_distance,
@@ -84,19 +96,33 @@ __all__ = [
     "contrastive_loss",
     "cosine_distance",
     "cosine_embedding_loss",
+    "ctc",
+    "ctc_with_forward_probs",
+    "dice_loss",
+    "diffusion_target",
     "distillation",
+    "dpo_loss",
+    "gan_discriminator_loss",
+    "gan_generator_loss",
     "gaussian_kl",
     "gaussian_nll",
     "generalized_cross_entropy",
     "generalized_kl_divergence",
+    "gradient_penalty",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
     "ignore_label",
     "info_nce",
+    "iou_loss",
     "kl_divergence",
     "kl_divergence_with_log_targets",
+    "l1",
+    "l2",
     "l2_loss",
+    "lambda_rank",
+    "linear_cross_entropy",
+    "list_mle",
     "log_cosh",
     "mae",
     "make_fenchel_young_loss",
@@ -105,16 +131,21 @@ __all__ = [
     "mse",
     "msle",
     "multi_margin_loss",
+    "multiclass_generalized_dice_loss",
     "multiclass_hinge_loss",
     "multiclass_perceptron_loss",
     "multiclass_sparsemax_loss",
     "multilabel_margin_loss",
     "nll",
     "ntxent",
+    "orthogonal",
     "perceptron_loss",
     "poisson_nll",
+    "policy_gradient_loss",
     "poly_loss_cross_entropy",
+    "ppo_loss",
     "quantile_loss",
+    "ranking_softmax_loss",
     "safe_softmax_cross_entropy",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",

@@ -5,6 +5,7 @@ from jdl.train.fit import Result, fit
 from jdl.train.history import History
 from jdl.train.learner import learner
 from jdl.train.objective import supervised
+from jdl.train.regularize import regularized
 from jdl.train.run import run
 from jdl.train.state import Aux, Learner, Objective, TrainState
 from jdl.train.weights import load, save
@@ -21,6 +22,7 @@ __all__ = [
     "learner",
     "load",
     "predict",
+    "regularized",
     "run",
     "save",
     "supervised",
