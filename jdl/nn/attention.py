@@ -9,7 +9,7 @@ from jax.nn.initializers import glorot_uniform, ones
 from jdl.core import Array, Initializer, Layer, Param, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn.attention_masks import allow, split_masks, without_padding
-from jdl.nn.checks import check_float, check_rank, positive, promote, rate_of
+from jdl.nn.checks import check_float, check_rank, drops, positive, promote
 from jdl.nn.linear import dense
 from jdl.nn.projection import LECUN, as_matrix
 from jdl.nn.scaled_dot import masked_softmax
@@ -126,7 +126,7 @@ def _one_head(
     return_weights: bool,
 ) -> Layer:
     """Means of values weighted by the softmax of `score(query, keys, **parts)`."""
-    if rate_of("rate", rate):
+    if drops("rate", rate):
         parts = parts | {"drop": dropout(rate)}
 
     @layer(**parts)

@@ -121,6 +121,15 @@ def rate_of(name: str, value: Any) -> Any:
     return value
 
 
+def drops(name: str, value: Any) -> bool:
+    """Whether anything is dropped at this rate: it is traced, or not zero.
+
+    Raises:
+      ConfigError: it is no rate.
+    """
+    return isinstance(value, jax.core.Tracer) or rate_of(name, value) != 0
+
+
 def above_zero(name: str, value: Any) -> Any:
     """A positive number.
 

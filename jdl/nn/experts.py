@@ -32,8 +32,8 @@ def mixture_of_experts(
 
     In training the state `balance` becomes `experts sum_i f_i p_i`, where f is the fraction of
     choices that fell on an expert and p its mean probability: 1 if all are used alike, more if
-    not. It carries gradients: add a hundredth of it to the loss, from the state that apply
-    returns.
+    not. It carries gradients: an objective adds a hundredth of it to its loss, from the state
+    that apply returns, where `tree.select(state, "**/balance")` finds those of all blocks.
 
     Args:
       expert: the layer to copy, such as `feed_forward(2048)`, for inputs `[tokens, d]`.

@@ -11,13 +11,12 @@ from jdl.core import Array, ConfigError, Initializer, Layer, ShapeError, factory
 from jdl.core.show import show
 from jdl.nn.attention import sources
 from jdl.nn.attention_masks import Masks, split_masks, steps_of, visible, without_padding
-from jdl.nn.checks import positive, promote, rate_of
+from jdl.nn.checks import drops, positive, promote
+from jdl.nn.combine import Part
 from jdl.nn.kv_cache import kv_cache
 from jdl.nn.projection import LECUN, projection
 from jdl.nn.scaled_dot import attention_weights, check_bias, dot_product_attention, weigh
 from jdl.nn.stochastic import dropout
-
-Part = Layer | Callable[..., Any]
 
 
 @factory
@@ -109,7 +108,7 @@ def multi_head_attention(
         positions=positions,
         position_bias=position_bias,
         cache=None if cache is None else kv_cache(cache),
-        drop=dropout(rate) if rate_of("rate", rate) else None,
+        drop=dropout(rate) if drops("rate", rate) else None,
     )
 
     @layer(**parts)
@@ -133,13 +132,15 @@ def multi_head_attention(
             key = place(key, key_at)
         else:
             key, value, padding, start = parts["cache"](key, value, padding, place)
-            query_at, key_at = start + jax.lax.iota(jnp.int32, steps), jnp.arange(cache)
+            query_at, key_at = start + jnp.arange(steps), jnp.arange(cache)
             past = visible(query_at, key_at, **hidden)[(None,) * (x.ndim - 1)]
             full, hidden = past if full is None else full & past, {}
         query = place(query, query_at)
         if position_bias is not None:
             more = parts["position_bias"](query_at, key_at)[(None,) * (x.ndim - 2)]
-            bias = more if bias is None else _checked(bias, x, heads, key) + more
+            if bias is not None:
+                check_bias(bias, (*x.shape[:-2], heads, steps, cache or keys))
+            bias = more if bias is None else bias + more
         masks: Masks = None if padding is None and full is None else (padding, full)
         drop, options = parts.get("drop"), {"scale": scale, **hidden}
         y, weights = _attend(query, key, value, masks, bias, drop, return_weights, options)
@@ -193,11 +194,6 @@ def _size_of_head(x: Array, heads: int) -> int:
             "give head_dim"
         )
     return x.shape[-1] // heads
-
-
-def _checked(bias: Array, x: Array, heads: int, key: Array) -> Array:
-    check_bias(bias, (*x.shape[:-2], heads, x.shape[-2], key.shape[-3]))
-    return bias
 
 
 def _stay(x: Array, positions: Array) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jdl.core import Array, DTypeError, Shape, ShapeError
 from jdl.core.show import show
 from jdl.nn.attention_masks import Masks, allow, broadcasts, conjunction
-from jdl.nn.checks import promote
+from jdl.nn.checks import positive, promote
 
 
 def dot_product_attention(
@@ -45,6 +45,7 @@ def dot_product_attention(
       drop: a function of the weights `[..., h, queries, keys]`, such as a dropout.
 
     Raises:
+      ConfigError: `window` is no positive int.
       DTypeError: a mask of numbers, or a boolean bias.
       ShapeError: shapes that do not fit each other.
 
@@ -135,6 +136,8 @@ def weigh(weights: Array, value: Array) -> Array:
 def _allow(
     mask: Masks, bias: Array | None, scores: Shape, causal: bool, window: int | None
 ) -> Array | None:
+    if window is not None:
+        positive("window", window)
     if bias is not None:
         check_bias(bias, scores)
     finite = None if bias is None else bias > -jnp.inf

@@ -10,15 +10,14 @@ from jax.nn.initializers import zeros
 from jdl.core import Array, Initializer, Layer, ShapeError, factory, layer
 from jdl.core.show import show
 from jdl.nn.attention_masks import padding_among, without_padding
-from jdl.nn.checks import check_rank, positive, rate_of
+from jdl.nn.checks import check_rank, drops, positive
+from jdl.nn.combine import Part
 from jdl.nn.linear import dense
 from jdl.nn.norm import layer_norm
 from jdl.nn.projection import LECUN, projection
 from jdl.nn.stochastic import dropout
 
 _NORM = layer_norm()
-
-Part = Layer | Callable[..., Any]
 
 
 @factory
@@ -61,7 +60,7 @@ def feed_forward(
     options = {"use_bias": use_bias, "kernel_init": kernel_init, "bias_init": bias_init}
     parts = {"up": dense(hidden, **options), "down": projection(**options)}
     parts |= {"gate": dense(hidden, **options)} if gated else {}
-    parts |= {"drop": dropout(rate)} if rate_of("rate", rate) else {}
+    parts |= {"drop": dropout(rate)} if drops("rate", rate) else {}
 
     @layer(**parts)
     def forward(x, *, up, down, gate=None, drop=None):
@@ -118,8 +117,9 @@ def transformer_encoder_block(
     def forward(x, mask=None, bias=None, **parts):
         add = functools.partial(_add, parts, norm_first)
         rest = () if mask is None and bias is None else (None, mask, bias)
+        valid = [padding_among(mask, x)] if mask_feed_forward else []
         x = add("attend", without_padding(x, mask), *rest)
-        return add("feed_forward", x, *([padding_among(mask, x)] if mask_feed_forward else []))
+        return add("feed_forward", x, *valid)
 
     return forward
 
@@ -170,9 +170,10 @@ def transformer_decoder_block(
     def forward(x, memory, mask=None, memory_mask=None, bias=None, **parts):
         add = functools.partial(_add, parts, norm_first)
         rest = () if mask is None and bias is None else (None, mask, bias)
+        valid = [padding_among(mask, x)] if mask_feed_forward else []
         x = add("attend", without_padding(x, mask), *rest)
         x = add("cross_attend", x, memory, memory_mask)
-        return add("feed_forward", x, *([padding_among(mask, x)] if mask_feed_forward else []))
+        return add("feed_forward", x, *valid)
 
     return forward
 
@@ -180,7 +181,7 @@ def transformer_decoder_block(
 def _sublayers(norm: Part, rate: float, **bodies: Part) -> dict[str, Part]:
     """Every body with a norm, and a dropout if there is a rate, named after it."""
     parts = bodies | {f"{name}_norm": norm for name in bodies}
-    if rate_of("rate", rate):
+    if drops("rate", rate):
         parts |= {f"{name}_drop": dropout(rate) for name in bodies}
     return parts
 

@@ -253,6 +253,27 @@ def test_without_positions_order_does_not_matter():
     assert close(attend.apply(*variables, x, x[:, order])[0], y)
 
 
+def test_a_layer_is_its_parts_in_order():
+    turn, slopes, norm = nn.rotary(), nn.alibi(4), nn.layer_norm(use_bias=False)
+    attend = nn.multi_head_attention(
+        4, kv_heads=2, head_dim=6, positions=turn, position_bias=slopes, qk_norm=norm
+    )
+    x, bias, at = normal(2, 5, 8), normal(2, 4, 5, 5, seed=1), jnp.arange(5)
+    params = attend.init(jax.random.key(0), x).params
+
+    def heads(name: str) -> jax.Array:
+        projected = jnp.einsum("bsd,dhk->bshk", x, params[name]["kernel"])
+        if name == "value":
+            return projected
+        scaled = norm.apply(params[f"{name}_ln"], {}, projected)[0]
+        return turn.apply({}, {}, scaled)[0]
+
+    added = bias + slopes.apply({}, {}, at, at)[0]
+    seen = nn.dot_product_attention(*map(heads, ("query", "key", "value")), None, added)
+    expected = jnp.einsum("bshk,hkd->bsd", seen, params["out"]["kernel"])
+    assert close(attend.apply(params, {}, x, None, None, bias)[0], expected)
+
+
 # The layers: padding
 
 LENGTHS = jnp.array([3, 0, 5])
@@ -407,6 +428,7 @@ ATTEND = nn.multi_head_attention(2)
         (lambda: nn.attention(rate=-0.1), "0 <= rate < 1, got -0.1"),
         (lambda: nn.causal_mask(0), "queries is a positive int"),
         (lambda: nn.window_mask(0, 4), "window is a positive int"),
+        (lambda: nn.dot_product_attention(*[normal(3, 2, 4)] * 3, window=-1), "got -1"),
     ],
 )
 def test_arguments_are_checked_when_the_layer_is_made(make, text):

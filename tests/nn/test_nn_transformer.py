@@ -1,5 +1,6 @@
 """Laws of transformer blocks and mixtures of experts."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -79,24 +80,20 @@ def test_feed_forward_is_its_formula():
 
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_a_decoder_block_is_its_parts_in_order(norm_first):
-    parts = {
-        "attend": attend(causal=True),
-        "cross_attend": attend(),
-        "feed_forward": nn.feed_forward(12),
-    }
+    parts = {"attend": attend(), "cross_attend": attend(), "feed_forward": nn.feed_forward(12)}
     block = nn.transformer_decoder_block(**parts, norm_first=norm_first)
-    x, memory = normal(2, 5, 8), normal(2, 7, 6, seed=1)
+    x, memory, bias = normal(2, 5, 8), normal(2, 7, 6, seed=1), normal(1, 2, 5, 5, seed=2)
+    mask, memory_mask = nn.window_mask(3, 5), nn.padding_mask(jnp.array([7, 4]), 7)
     params, _ = varied(block, x, memory)
+    given = {"attend": (None, mask, bias), "cross_attend": (memory, memory_mask)}
     expected = x
-    for name, rest in [("attend", ()), ("cross_attend", (memory,)), ("feed_forward", ())]:
-
-        def norm(y, name=name):
-            return nn.layer_norm().apply(params[f"{name}_norm"], {}, y)[0]
-
-        inside = norm(expected) if norm_first else expected
-        expected = expected + parts[name].apply(params[name], {}, inside, *rest)[0]
-        expected = expected if norm_first else norm(expected)
-    assert close(block.apply(params, {}, x, memory)[0], expected)
+    for name, part in parts.items():
+        norm = partial(nn.layer_norm().apply, params[f"{name}_norm"], {})
+        inside = norm(expected)[0] if norm_first else expected
+        expected += part.apply(params[name], {}, inside, *given.get(name, ()))[0]
+        expected = expected if norm_first else norm(expected)[0]
+    y = block.apply(params, {}, x, memory, mask, memory_mask, bias)[0]
+    assert close(y, expected)
 
 
 def test_a_block_of_zeros_is_the_identity():
@@ -147,15 +144,37 @@ def test_nothing_in_the_padding_of_a_memory_matters():
 
 
 def test_masks_and_biases_reach_every_block_of_a_stack():
-    deep, x = nn.stack(ENCODER, 2), normal(2, 5, 8)
+    deep, x, bias = nn.stack(ENCODER, 2), normal(2, 5, 8), normal(1, 2, 5, 5, seed=3)
     params, _ = varied(deep, x)
-    bias = normal(1, 2, 5, 5, seed=3)
     masks = (nn.causal_mask(5), nn.padding_mask(jnp.array([5, 4]), 5))
     expected = x
     for i in range(2):
         copy = jax.tree.map(lambda p, i=i: p[i], params)
         expected = ENCODER.apply(copy, {}, expected, masks, bias)[0]
-    assert close(deep.apply(params, {}, x, masks, bias)[0], expected)
+    y = deep.apply(params, {}, x, masks, bias)[0]
+    assert close(y, expected)
+    assert not close(y, deep.apply(params, {}, x, masks)[0], 1e-3)
+
+
+def test_masks_pass_through_transforms_of_blocks():
+    x, masks = normal(2, 5, 8), (nn.causal_mask(5), nn.padding_mask(jnp.array([5, 4]), 5))
+    params, _ = varied(ENCODER, x)
+    expected = ENCODER.apply(params, {}, x, masks)[0]
+    assert close(nn.remat(ENCODER).apply(params, {}, x, masks)[0], expected)
+    assert close(nn.mixed(ENCODER).apply(params, {}, x, masks)[0], expected, 0.1)
+
+
+def test_a_rate_may_be_traced():
+    x, key = normal(2, 5, 8), jax.random.key(0)
+
+    @jax.jit
+    def run(rate):
+        block = nn.transformer_encoder_block(attend(rate=rate), nn.feed_forward(12), rate=rate)
+        params = block.init(key, x).params
+        return block.apply(params, {}, x, key=key, training=True)[0]
+
+    assert close(run(0.0), ENCODER.apply(ENCODER.init(key, x).params, {}, x)[0])
+    assert not close(run(0.5), run(0.0), 0.1)
 
 
 def gpt(cache: int | None = None, **options: Any) -> Layer:
