@@ -17,7 +17,7 @@ def scale_by_depth(
     groups: Sequence[Patterns],
     *,
     factor: float = 1 / 2.6,
-    stacked: Patterns = (),
+    stacked: str | Sequence[Patterns] = (),
 ) -> optax.GradientTransformation:
     """Scales updates by `factor ** levels above`: 1 for the last group, less for each before.
 
@@ -50,13 +50,14 @@ def scale_by_depth(
     factor = number("factor", factor, 0.0, 1.0)
     if isinstance(groups, str) or not groups:
         raise ConfigError(f"groups are patterns in order from input to output, got {groups!r}")
+    groups = [tuple(group) if isinstance(group, list) else group for group in groups]
     several = {stacked} if isinstance(stacked, str) else set(stacked)
     if unknown := several.difference(groups):
         raise ConfigError(f"stacked names some of groups, got {sorted(unknown)} besides")
 
     def scales(updates: Any) -> list[Array]:
         leaves = paths(updates)
-        owners = claims(leaves, groups)
+        owners = claims(leaves, groups, first_match=None)
         depths, above = {}, 0
         for group in reversed(groups):
             size = _length(leaves, group) if group in several else 1

@@ -95,9 +95,14 @@ def table(params: Tree, rules: Iterable[Patterns], *, first_match: bool = False)
 
 
 def claims(
-    every: Iterable[str], rules: Sequence[Patterns], first_match: bool = False
+    every: Iterable[str], rules: Sequence[Patterns], first_match: bool | None = False
 ) -> dict[str, Patterns]:
     """The rule of every path.
+
+    Args:
+      every: the paths.
+      rules: their patterns.
+      first_match: whether the first rule wins; None where that cannot be asked for.
 
     Raises:
       TreeError: a pattern that matches nothing, or a path without one rule.
@@ -108,7 +113,7 @@ def claims(
         found = matching(every, rule)
         taken = {path: owners[path] for path in found if path in owners}
         if taken and not first_match:
-            raise _claimed_twice(taken, rule)
+            raise _claimed_twice(taken, rule, first_match)
         if len(taken) == len(found):
             raise TreeError(
                 f"the rules before {_name(rule)!r} claim all that it matches: put it before "
@@ -116,19 +121,21 @@ def claims(
             )
         owners |= {path: rule for path in found if path not in taken}
     if left := [path for path in every if path not in owners]:
-        raise TreeError(
-            f"no rule claims {_some(left)}: add one for what is left, such as "
-            "{'**': optim.freeze} at the end with first_match=True"
-        )
+        last = ", such as {'**': optim.freeze} at the end with first_match=True"
+        hint = "" if first_match is None else last
+        raise TreeError(f"no pattern claims {_some(left)}: add one for what is left{hint}")
     return {path: owners[path] for path in every}
 
 
-def _claimed_twice(taken: Mapping[str, Patterns], rule: Patterns) -> TreeError:
+def _claimed_twice(
+    taken: Mapping[str, Patterns], rule: Patterns, first_match: bool | None
+) -> TreeError:
     first = next(iter(taken))
     several = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
     return TreeError(
         f"both {_name(taken[first])!r} and {_name(rule)!r} claim {first!r}{several}: narrow "
-        "one, or pass first_match=True for the first to win"
+        "one"
+        + ("" if first_match is None else ", or pass first_match=True for the first to win")
     )
 
 

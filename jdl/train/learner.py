@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jdl.core import Array, ConfigError, check_key
+from jdl.core import Array, ConfigError, TreeError, check_key
 from jdl.train.state import Batch, Learner, Logs, Objective, TrainState
+from jdl.tree import diff
 
 
 def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Learner:
@@ -56,6 +57,7 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
         gradient = jax.value_and_grad(objective.loss, has_aux=True)
         (_, aux), grads = gradient(train.params, train.state, batch, key, True)
         updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        _check_updates(updates, train.params)
         params: Any = optax.apply_updates(train.params, updates)
         return TrainState(train.step + 1, params, aux.state, opt_state, train.key), aux.logs
 
@@ -63,3 +65,15 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
         return objective.loss(train.params, train.state, batch, None, False)[1].logs
 
     return Learner(init, step, evaluate, objective.metrics, objective.check)
+
+
+def _check_updates(updates: Any, params: Any) -> None:
+    """Refuses updates that adding would broadcast: any but those of the shapes of params."""
+    came, expected = (jax.tree.map(_shape, tree) for tree in (updates, params))
+    if came != expected:
+        wrong = "; ".join(diff(came, expected)) or "other kinds of containers"
+        raise TreeError(f"the optimizer's updates are not like the parameters: {wrong}")
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.float32)  # dtypes may differ

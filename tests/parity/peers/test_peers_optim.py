@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 import torch
 from agree import close
@@ -95,6 +96,13 @@ def amsgrad(rate, eps):
     )
 
 
+def adafactor(rate):
+    """Optax takes the rate as it is, and does not factor what has few rows."""
+    return optax.adafactor(
+        lambda step: jnp.minimum(rate, (step + 1.0) ** -0.5), min_dim_size_to_factor=1
+    )
+
+
 TORCH = {
     "sgd": (trainer("SGD", lr=0.1), optax.sgd(0.1)),
     "momentum": (trainer("SGD", lr=0.1, momentum=0.9), optax.sgd(0.1, 0.9)),
@@ -158,6 +166,7 @@ TORCH = {
         trainer("Rprop", lr=0.05, etas=(0.6, 1.3), step_sizes=(1e-3, 0.2)),
         optim.rprop(0.05, shrink=0.6, grow=1.3, least=1e-3, most=0.2),
     ),
+    "adafactor": (trainer("Adafactor", lr=0.3), adafactor(0.3)),
     "asgd": (
         trainer("ASGD", lr=0.1, lambd=0.05, alpha=0.6, t0=9),
         optim.asgd(0.1, start=10, decay=0.05, power=0.6),
@@ -217,6 +226,11 @@ KERAS = {
     "lion": (
         lambda: K.Lion(0.01, beta_1=0.8, beta_2=0.9),
         optax.lion(0.01, b1=0.8, b2=0.9, weight_decay=0.0),
+    ),
+    "adafactor": (lambda: K.Adafactor(0.3), adafactor(0.3)),
+    "schedule-free": (
+        lambda: K.ScheduleFreeAdamW(0.05, warmup_steps=0),
+        optax.contrib.schedule_free_adamw(0.05),
     ),
     "lamb": (lambda: K.Lamb(0.05), optax.lamb(0.05, eps=1e-7)),
 }
