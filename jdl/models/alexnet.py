@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from jax.nn.initializers import normal, ones
 
 from jdl.core import ConfigError, Layer, factory
-from jdl.models.units import HE, conv_relu, images
+from jdl.models.checks import images
+from jdl.models.units import HE, conv_relu, drop
 from jdl.nn import (
     conv,
     dense,
-    dropout,
     flatten,
     local_response_norm,
     max_pool,
@@ -77,10 +77,10 @@ def alexnet(
         flat=flatten(),
         hidden1=dense(positive("hidden", hidden), kernel_init=NARROW, bias_init=ones),
         relu6=relu,
-        drop1=dropout(rate),
+        drop1=drop(rate),
         hidden2=dense(hidden, kernel_init=NARROW, bias_init=ones),
         relu7=relu,
-        drop2=dropout(rate),
+        drop2=drop(rate),
         head=dense(positive("classes", classes), kernel_init=NARROW),
     )
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from jdl.core import ConfigError, Layer, factory
-from jdl.models.units import Norm, bare_conv, conv_norm, images
+from jdl.models.checks import images
+from jdl.models.units import Norm, bare_conv, conv_norm, drop
 from jdl.nn import (
     avg_pool,
     batch_norm,
     dense,
-    dropout,
     global_avg_pool,
     identity,
     max_pool,
@@ -130,7 +130,7 @@ def dense_layer(growth: int, *, rate: float = 0.0, norm: Norm = batch_norm) -> L
         norm2=norm(),
         relu2=relu,
         conv2=bare_conv(growth, 3),
-        drop=dropout(rate) if rate else identity,
+        drop=drop(rate),
     )
     return parallel(old=identity, new=bottleneck)
 

@@ -4,11 +4,11 @@ import functools
 from collections.abc import Callable
 
 from jdl.core import Layer, factory
-from jdl.models.units import Norm, conv_norm, conv_relu, images
+from jdl.models.checks import images
+from jdl.models.units import Norm, conv_norm, conv_relu, drop
 from jdl.nn import (
     batch_norm,
     dense,
-    dropout,
     global_avg_pool,
     identity,
     local_response_norm,
@@ -83,7 +83,7 @@ def googlenet(
         pool2=halve(),
         **blocks,
         pool5=global_avg_pool(),
-        drop=dropout(rate),
+        drop=drop(rate),
         head=dense(positive("classes", classes)),
     )
 

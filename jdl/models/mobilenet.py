@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 
 from jdl.core import Array, ConfigError, Layer, factory
-from jdl.models.units import HE, HE_OF_ONE, Norm, images, stage
+from jdl.models.checks import images
+from jdl.models.units import HE, HE_OF_ONE, Norm, drop, stage
 from jdl.nn import (
     batch_norm,
     conv,
     dense,
     depthwise_conv,
-    dropout,
     global_avg_pool,
     identity,
     relu,
@@ -121,7 +121,7 @@ def mobilenet_v2(
         **stages,
         last=unit(_rounded(1280, max(width, 1.0)), 1),
         pool=global_avg_pool(),
-        drop=dropout(rate),
+        drop=drop(rate),
         head=dense(positive("classes", classes)),
     )
 

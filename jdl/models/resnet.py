@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 
 from jdl.core import Array, ConfigError, Layer, factory, layer
-from jdl.models.units import Norm, bare_conv, conv_norm, images, stage
+from jdl.models.checks import images
+from jdl.models.units import Norm, bare_conv, conv_norm, stage
 from jdl.nn import batch_norm, dense, global_avg_pool, identity, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
 

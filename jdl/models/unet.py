@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from jdl.core import Array, Layer, ShapeError, factory, layer
 from jdl.core.show import show
-from jdl.models.units import HE, Norm, images
-from jdl.nn import concatenate, conv, conv_transpose, dropout, max_pool, relu, serial
+from jdl.models.checks import images
+from jdl.models.units import HE, Norm, drop
+from jdl.nn import concatenate, conv, conv_transpose, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
 
 
@@ -44,7 +45,7 @@ def unet(
     def twice(width: int) -> Layer:
         return double_conv(width, padding=padding, norm=norm)
 
-    below = serial(convs=twice(bottom), drop=dropout(rate))
+    below = serial(convs=twice(bottom), drop=drop(rate))
     for width in reversed(upper):
         below = level(twice(width), below, twice(width), width)
     head = conv(positive("classes", classes), (1, 1))

@@ -1,40 +1,23 @@
-"""What several architectures are made of: checked images, convolutions and their norms."""
+"""What several architectures are made of: convolutions, their norms, stages and dropout."""
 
 from collections.abc import Callable
 from typing import Any
 
+import jax
 from jax.nn.initializers import he_normal
 
-from jdl.core import Array, Layer, ShapeError, factory
-from jdl.core.show import show
-from jdl.nn import batch_norm, conv, relu, serial, stack
+from jdl.core import Array, Layer, factory
+from jdl.nn import batch_norm, conv, dropout, identity, relu, serial, stack
 
 HE = he_normal()  # arXiv:1502.01852: keeps the variance through ReLU
 HE_OF_ONE = he_normal(in_axis=(), batch_axis=-2)  # of kernels that see one channel
 Norm = Callable[[], Layer]
 
 
-def images(least: int) -> Callable[[Array], Array]:
-    """A function that gives back images, and refuses what are none or too small ones.
-
-    Args:
-      least: the smallest height and width at which the architecture makes sense.
-    """
-
-    def check(x: Array) -> Array:
-        wanted = (
-            f"expected images [batch, height, width, channels] of {least} x {least} or more"
-        )
-        if len(x.shape) != 4:
-            hint = ": add a batch axis with x[None]" if len(x.shape) == 3 else ""
-            raise ShapeError(f"{wanted}, got {show(x)}{hint}")
-        if min(x.shape[1:3]) < least:
-            first = x.shape[1] in (1, 3) and x.shape[2] >= least
-            hint = ": channels come last, see jnp.moveaxis(x, 1, -1)" if first else ""
-            raise ShapeError(f"{wanted}, got {show(x)}{hint}")
-        return x
-
-    return check
+def drop(rate: float) -> Layer | Callable[[Array], Array]:
+    """Dropout, or the identity, which needs no key, if the rate is 0."""
+    none = not isinstance(rate, jax.core.Tracer) and rate == 0
+    return identity if none else dropout(rate)
 
 
 def bare_conv(features: int, window: int, **options: Any) -> Layer:

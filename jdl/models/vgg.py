@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from jdl.core import Layer, factory
-from jdl.models.units import HE, conv_norm, conv_relu, images
-from jdl.nn import dense, dropout, flatten, global_avg_pool, max_pool, relu, serial
+from jdl.models.checks import images
+from jdl.models.units import HE, conv_norm, conv_relu, drop
+from jdl.nn import dense, flatten, global_avg_pool, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
 
 BLOCKS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -49,8 +50,8 @@ def vgg(
         images=images(32),
         **stages(lambda width: conv_relu(width, 3), widths, depths),
         flat=flatten(),
-        hidden1=serial(dense(hidden, kernel_init=HE), relu, dropout(rate)),
-        hidden2=serial(dense(hidden, kernel_init=HE), relu, dropout(rate)),
+        hidden1=serial(dense(hidden, kernel_init=HE), relu, drop(rate)),
+        hidden2=serial(dense(hidden, kernel_init=HE), relu, drop(rate)),
         head=dense(positive("classes", classes)),
     )
 
@@ -84,7 +85,7 @@ def vgg_small(
         images=images(2 ** len(widths)),
         **stages(lambda width: conv_norm(width, 3), widths, [2] * len(widths)),
         pool=global_avg_pool(),
-        drop=dropout(rate),
+        drop=drop(rate),
         head=dense(positive("classes", classes)),
     )
 

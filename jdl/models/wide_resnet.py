@@ -3,12 +3,12 @@
 import functools
 
 from jdl.core import ConfigError, Layer, factory, layer
+from jdl.models.checks import images
 from jdl.models.resnet import BOTTLENECK, Shortcut, stages
-from jdl.models.units import Norm, bare_conv, images
+from jdl.models.units import Norm, bare_conv, drop
 from jdl.nn import (
     batch_norm,
     dense,
-    dropout,
     global_avg_pool,
     identity,
     max_pool,
@@ -133,7 +133,7 @@ def wide_block(
         norm1=norm(),
         conv1=bare_conv(width, 3, stride=stride),
         norm2=norm(),
-        drop=dropout(rate) if rate else identity,
+        drop=drop(rate),
         conv2=bare_conv(width, 3),
         shortcut=shortcut,
     )

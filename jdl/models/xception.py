@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from jdl.core import ConfigError, Layer, factory
-from jdl.models.units import HE, HE_OF_ONE, Norm, conv_norm, images
+from jdl.models.checks import images
+from jdl.models.units import HE, HE_OF_ONE, Norm, conv_norm
 from jdl.nn import (
     batch_norm,
     conv,

@@ -39,6 +39,7 @@ def multi_head_attention(
     return_weights: bool = False,
     kernel_init: Initializer = LECUN,
     bias_init: Initializer = zeros,
+    out_kernel_init: Initializer | None = None,
 ) -> Layer:
     """Attention of many heads (arXiv:1706.03762): `[..., steps, d] -> [..., steps, features]`.
 
@@ -75,6 +76,7 @@ def multi_head_attention(
       return_weights: gives `(outputs, weights [..., heads, steps, keys])`.
       kernel_init: fills kernels, each seen as a matrix of inputs and outputs.
       bias_init: fills biases.
+      out_kernel_init: fills the kernel of `out`; `kernel_init` if None.
 
     Raises:
       ConfigError: wrong sizes, or a cache without `causal`.
@@ -102,7 +104,7 @@ def multi_head_attention(
     project = {"use_bias": use_bias, "kernel_init": kernel_init, "bias_init": bias_init}
     parts: dict[str, Any] = {n: projection(**project) for n in ("query", "key", "value")}
     parts |= _given(
-        out=projection(2, **project),
+        out=projection(2, **(project | _given(kernel_init=out_kernel_init))),
         query_ln=qk_norm,
         key_ln=qk_norm,
         positions=positions,

@@ -134,7 +134,7 @@ def learned_positions(
 
     def add(x: Array, start: Array | int, embedding: Array) -> Array:
         at = start + jax.lax.iota(jnp.int32, x.shape[-2])
-        return x + embedding.at[at].get(mode="fill", fill_value=jnp.nan)
+        return x + jnp.asarray(embedding).at[at].get(mode="fill", fill_value=jnp.nan)
 
     return _counting(add, cache, embedding=Param(embedding_init, table_shape))
 

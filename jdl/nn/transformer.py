@@ -31,6 +31,7 @@ def feed_forward(
     features: int | None = None,
     kernel_init: Initializer = LECUN,
     bias_init: Initializer = zeros,
+    out_kernel_init: Initializer | None = None,
 ) -> Layer:
     """Two dense layers (arXiv:1706.03762, section 3.3): `[..., d] -> [..., features]`.
 
@@ -45,6 +46,7 @@ def feed_forward(
       use_bias: whether the dense layers `up`, `gate` and `down` add a bias.
       features: the size of what comes out; d if None.
       kernel_init, bias_init: fill kernels and biases.
+      out_kernel_init: fills the kernel of `down`; `kernel_init` if None.
 
     Raises:
       ConfigError: sizes that are no positive ints, or `rate` outside [0, 1).
@@ -58,7 +60,8 @@ def feed_forward(
     hidden = positive("hidden", hidden)
     features = None if features is None else positive("features", features)
     options = {"use_bias": use_bias, "kernel_init": kernel_init, "bias_init": bias_init}
-    parts = {"up": dense(hidden, **options), "down": projection(**options)}
+    last = options if out_kernel_init is None else options | {"kernel_init": out_kernel_init}
+    parts = {"up": dense(hidden, **options), "down": projection(**last)}
     parts |= {"gate": dense(hidden, **options)} if gated else {}
     parts |= {"drop": dropout(rate)} if drops("rate", rate) else {}
 

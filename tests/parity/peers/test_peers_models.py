@@ -10,15 +10,16 @@ import re
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from agree import agrees_with_jax, agrees_with_torch, channels_first, channels_last, normal
+from agree import agrees_with_torch, channels_first, channels_last, close, normal
 from keras.src.applications.densenet import DenseNet
 
-from jdl import Layer, models, nn
+from jdl import Layer, layer, models, nn
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +28,11 @@ def double():
         yield
 
 
-def agrees(model: Layer, theirs: Callable, *inputs: np.ndarray, peer: str = "torch", **options):
-    """Compares a model with a peer's, compiled as a whole, in double precision."""
+def agrees(model: Layer, theirs: Callable, *inputs: np.ndarray, **options) -> None:
+    """Compares a model with that of PyTorch, ours compiled as a whole."""
     compiled = dataclasses.replace(model, run=jax.jit(model.run, static_argnames="training"))
-    agrees_with, tolerance = agrees_with_torch, 1e-8
-    if peer == "keras":  # which computes in single precision all the same
-        agrees_with, theirs, tolerance = agrees_with_jax, jax.jit(theirs), 1e-4
     params = weights(model, *inputs)
-    agrees_with(compiled, theirs, *inputs, params=params, tolerance=tolerance, **options)
+    agrees_with_torch(compiled, theirs, *inputs, params=params, tolerance=1e-8, **options)
 
 
 def weights(model: Layer, *inputs: np.ndarray) -> dict:
@@ -50,6 +48,10 @@ def weights(model: Layer, *inputs: np.ndarray) -> dict:
 
     params = jax.eval_shape(model.init, jax.random.key(0), *inputs).params
     return jax.tree_util.tree_map_with_path(sized, dict(params))
+
+
+def ids(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 11, shape).astype("int32")
 
 
 def image(*shape: int) -> np.ndarray:
@@ -246,9 +248,182 @@ def test_googlenet_with_norms_is_that_of_torch():
     agrees(model, googlenet, x, training=True, key=jax.random.key(0))
 
 
+def part_of(tree, i):
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def layer_norm(p, x, epsilon=1e-5):
+    return F.layer_norm(x, x.shape[-1:], p["scale"], p["bias"], epsilon)
+
+
+def attend(p, x, memory=None, padding=None, causal=False):
+    """Multi-head attention of PyTorch; `padding` is True where a key is valid."""
+    features = x.shape[-1]
+    names = ("query", "key", "value")
+    kernel = torch.cat([p[name]["kernel"].reshape(features, -1).T for name in names])
+    bias = torch.cat([p[name]["bias"].flatten() for name in names])
+    out = p["out"]["kernel"].reshape(-1, features).T
+    memory = x if memory is None else memory
+    steps = len(x[0])
+    hidden = torch.ones(steps, steps, dtype=torch.bool).triu(1) if causal else None
+    x, memory = x.transpose(0, 1), memory.transpose(0, 1)
+    heads = p["query"]["kernel"].shape[1]
+    y, _ = F.multi_head_attention_forward(
+        x,
+        memory,
+        memory,
+        features,
+        heads,
+        kernel,
+        bias,
+        None,
+        None,
+        False,
+        0.0,
+        out,
+        p["out"]["bias"],
+        key_padding_mask=None if padding is None else ~padding,
+        attn_mask=hidden,
+        need_weights=False,
+    )
+    return y.transpose(0, 1)
+
+
+def feed_forward(p, x, activation):
+    return linear(p["down"], activation(linear(p["up"], x)))
+
+
+def prenorm(p, x, activation, epsilon, **options):
+    x = x + attend(p["attend"], layer_norm(p["attend_norm"], x, epsilon), **options)
+    y = layer_norm(p["feed_forward_norm"], x, epsilon)
+    return x + feed_forward(p["feed_forward"], y, activation)
+
+
+@pytest.mark.parametrize("lengths", [(7, 7, 7), (7, 5, 1)], ids=str)
+def test_gpt_is_that_of_torch(lengths):
+    gelu = functools.partial(F.gelu, approximate="tanh")
+
+    @layer(gpt=models.gpt(11, layers=3, heads=2, features=8, length=9, rate=0.0))
+    def model(tokens, valid, *, gpt):
+        return jnp.where(valid[..., None], gpt(tokens, valid), 0)
+
+    def gpt(p, s, tokens, valid):
+        p = p["gpt"]
+        x = F.embedding(tokens, p["embed"]["embedding"]) + p["positions"]["embedding"][:7]
+        for i in range(3):
+            x = prenorm(part_of(p["blocks"], i), x, gelu, 1e-5, causal=True, padding=valid)
+        y = layer_norm(p["norm"], x) @ p["embed"]["embedding"].T
+        return torch.where(valid[..., None], y, 0)
+
+    agrees(model, gpt, ids(3, 7), np.arange(7) < np.array(lengths)[:, None])
+
+
+def test_vit_is_that_of_torch():
+    model = models.vit(5, patch=4, layers=2, heads=2, features=8, hidden=12)
+    x = image(2, 8, 12, 3)
+
+    def vit(p, s, x):
+        patches = F.conv2d(
+            channels_first(x), p["embed"]["kernel"].permute(3, 2, 0, 1), p["embed"]["bias"], 4
+        )
+        tokens = patches.flatten(2).transpose(1, 2)
+        y = torch.cat([p["token"].expand(2, 1, 8), tokens], 1) + p["positions"]
+        for i in range(2):
+            y = prenorm(part_of(p["blocks"], i), y, F.gelu, 1e-6)
+        return linear(p["head"], layer_norm(p["norm"], y, 1e-6)[:, 0])
+
+    agrees(model, vit, x)
+
+
+def sines(steps, features):
+    """Section 3.5 of the paper."""
+    pairs = torch.arange(0, features, 2, dtype=torch.double)
+    angle = torch.arange(steps)[:, None] / 10_000 ** (pairs / features)
+    return torch.stack([angle.sin(), angle.cos()], -1).reshape(steps, features)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_transformer_is_that_of_torch(norm_first):
+    options = {"layers": 2, "heads": 2, "features": 8, "hidden": 12, "rate": 0.0}
+    model = models.transformer(11, 13, norm_first=norm_first, **options)
+    source, target = ids(3, 7), ids(3, 5)
+    valid = np.arange(7) < np.array([[7], [5], [2]])
+
+    def add(p, name, x, body, **given):
+        body = functools.partial(body, p[name], **given)
+        if norm_first:
+            return x + body(layer_norm(p[f"{name}_norm"], x))
+        return layer_norm(p[f"{name}_norm"], x + body(x))
+
+    inside = functools.partial(feed_forward, activation=F.relu)
+
+    def embedded(p, tokens):
+        x = F.embedding(tokens, p["embed"]["embedding"]) * 8**0.5
+        return x + sines(tokens.shape[1], 8)
+
+    def last(p, x):
+        return layer_norm(p["norm"], x) if norm_first else x
+
+    def transformer(p, s, source, target, valid):
+        memory = embedded(p["encoder"], source)
+        for i in range(2):
+            q = part_of(p["encoder"]["blocks"], i)
+            memory = add(q, "attend", memory, attend, padding=valid)
+            memory = add(q, "feed_forward", memory, inside)
+        memory, y = last(p["encoder"], memory), embedded(p["decoder"], target)
+        for i in range(2):
+            q = part_of(p["decoder"]["blocks"], i)
+            y = add(q, "attend", y, attend, causal=True)
+            y = add(q, "cross_attend", y, attend, memory=memory, padding=valid)
+            y = add(q, "feed_forward", y, inside)
+        return last(p["decoder"], y) @ p["decoder"]["embed"]["embedding"].T
+
+    agrees(model, transformer, source, target, valid)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_classifier_of_lstms_is_that_of_torch(both_ways):
+    model = models.lstm_classifier(11, 3, features=4, hidden=5, both_ways=both_ways)
+    tokens, lengths = ids(3, 7), np.array([7, 4, 1])
+
+    def lstm(p, x):
+        order = [p["forward"], p["backward"]] if both_ways else [p]
+        flat = [
+            weight
+            for q in order
+            for weight in (q["kernel"].T, q["recurrent_kernel"].T, q["bias"], 0 * q["bias"])
+        ]
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        zero = torch.zeros(len(order), 3, 5).double()
+        y, h, _ = torch.lstm(
+            packed.data, packed.batch_sizes, [zero, zero], flat, True, 1, 0.0, False, both_ways
+        )
+        y = torch.nn.utils.rnn.PackedSequence(y, packed.batch_sizes)
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+        return y, torch.cat(list(h), -1)
+
+    def classifier(p, s, tokens, valid):
+        first, second = p["read"].values()
+        x, _ = lstm(first, F.embedding(tokens, p["embed"]["embedding"]))
+        return linear(p["head"], lstm(second, x)[1])
+
+    agrees(model, classifier, tokens, np.arange(7) < lengths[:, None])
+
+
 # Keras: variables of its applications, found by the names of their layers.
 
 VARIABLES = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
+
+
+def agrees_with_keras(
+    model: Layer, theirs: keras.Model, place: Callable, x: np.ndarray
+) -> None:
+    """Compares outputs in training; norms of Keras are in single precision all the same."""
+    params, key = weights(model, x), jax.random.key(0)
+    state = model.init(key, x).state
+    apply = jax.jit(functools.partial(model.apply, training=True))
+    expected = jax.jit(functools.partial(keras_call, theirs, place))(params, state, x)
+    close("outputs", apply(params, state, x, key=key)[0], expected, 1e-4)
 
 
 def keras_call(theirs: keras.Model, place: Callable[[str], tuple], p, s, x):
@@ -264,6 +439,10 @@ def keras_call(theirs: keras.Model, place: Callable[[str], tuple], p, s, x):
             else:
                 params, state = params.get(part, {}), state.get(part, {})
         name = VARIABLES.get(name, name)
+        if name.endswith("wise_kernel"):
+            params, name = params[name.removesuffix("_kernel")], "kernel"
+        if name == "bias" and "kernel" in params and name not in params:
+            return np.zeros(variable.shape)  # where a norm follows, we have none
         found = params[name] if name in params else state[name]
         return found.reshape(variable.shape)
 
@@ -297,7 +476,64 @@ def test_densenet_is_that_of_keras(sizes):
         number, layer = int(number) - 1, int(layer) - 1
         return f"block{number}", f"dense_layer_{layer}", "new", parts[part]
 
-    agrees(model, functools.partial(keras_call, theirs, place), x, peer="keras", training=True)
+    agrees_with_keras(model, theirs, place, x)
+
+
+def test_resnet_is_that_of_keras():
+    norm = functools.partial(nn.batch_norm, epsilon=1.001e-5)
+    model, x = models.resnet(50, 5, strided_window=1, norm=norm), image(4, 64, 64, 3)
+    theirs = keras.applications.ResNet50(
+        input_shape=x.shape[1:], weights=None, classes=5, classifier_activation=None
+    )
+
+    def place(name):  # such as conv2_block1_0_conv, where 0 is the shortcut
+        if name == "predictions":
+            return ("head",)
+        first, *rest = name.split("_")
+        part = {"conv": "conv", "bn": "norm"}[rest[-1]]
+        if first == "conv1":
+            return "stem", part
+        block, number = int(rest[0].removeprefix("block")) - 1, int(rest[1])
+        where = ("rest", block - 1) if block else ("first",)
+        inside = (f"{part}{number}",) if number else ("shortcut", part)
+        return f"stage{int(first[4:]) - 1}", *where, *inside
+
+    agrees_with_keras(model, theirs, place, x)
+
+
+def test_xception_is_that_of_keras():
+    norm = functools.partial(nn.batch_norm, epsilon=1e-3)
+    model, x = models.xception(5, norm=norm), image(2, 71, 71, 3)
+    theirs = keras.applications.Xception(
+        input_shape=x.shape[1:], weights=None, classes=5, classifier_activation=None
+    )
+    halving = ["entry1", "entry2", "entry3", "exit1"]
+    unnamed = [
+        [one.name for one in theirs.layers if one.name.startswith(kind)]
+        for kind in ("conv2d", "batch_normalization")
+    ]
+    shortcuts = {
+        name: (block, "shortcut", part)
+        for names, part in zip(unnamed, ("conv", "norm"), strict=True)
+        for name, block in zip(names, halving, strict=True)
+    }
+    blocks = {2: "entry1", 3: "entry2", 4: "entry3", 13: "exit1"}
+
+    def place(name):  # such as block2_sepconv1_bn
+        if name in shortcuts:
+            return shortcuts[name]
+        if name == "predictions":
+            return ("head",)
+        number, kind, i, end = re.fullmatch(r"block(\d+)_(\w+)(\d)(_bn)?", name).groups()
+        part, number = "norm" if end else "conv", int(number)
+        if kind == "conv":
+            return f"stem{i}", part
+        if number == 14:
+            return f"exit{int(i) + 1}", "separable_0", part
+        where = (blocks[number],) if number in blocks else ("middle", number - 5)
+        return *where, "body", f"separable_{int(i) - 1}", part
+
+    agrees_with_keras(model, theirs, place, x)
 
 
 def test_mobilenet_is_that_of_keras():
@@ -321,7 +557,7 @@ def test_mobilenet_is_that_of_keras():
             return path
         return *path, "norm" if name.endswith("_bn") else "conv"
 
-    agrees(model, functools.partial(keras_call, theirs, place), x, peer="keras", training=True)
+    agrees_with_keras(model, theirs, place, x)
 
 
 def test_mobilenet_v2_is_that_of_keras():
@@ -353,8 +589,7 @@ def test_mobilenet_v2_is_that_of_keras():
         body = ("body",) if path[1] == "rest" or "body" in path else ()
         return *path, *body, part.removesuffix("_BN"), kind
 
-    theirs = functools.partial(keras_call, theirs, place)
-    agrees(model, theirs, x, peer="keras", training=True, key=jax.random.key(0))
+    agrees_with_keras(model, theirs, place, x)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
