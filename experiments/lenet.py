@@ -67,7 +67,8 @@ def train(data: jdl.data.Dataset, steps: int, seed: int, progress: bool):
 def write(folder: Path, data: jdl.data.Dataset, result, figures: dict) -> None:
     """History, curves, confusion matrix, filters and weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, (x, y), variables = network(data), data.test, jdl.Variables(*result.state[1:3])
+    model, (x, y) = network(data), data.test
+    variables = jdl.Variables(result.state.params, result.state.state)
     result.history.save(folder / "history.jsonl")
     result.history.plot(folder / "curves.png")
     guesses = np.asarray(jdl.predict(model, result.state, x)).argmax(-1)
