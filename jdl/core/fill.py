@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jdl.core.errors import ShapeError
 from jdl.core.parts import Array, Initializer, Param, Planned, Shape, State
 from jdl.core.plan import Plan
+from jdl.core.show import show
 from jdl.core.threefry import generator
 
 
@@ -34,6 +36,8 @@ def fill(plan: Plan, key: Array) -> tuple[dict, dict]:
     alike: dict[Recipe, list[tuple[str, Planned]]] = defaultdict(list)
     for path, slot in plan.walk():
         alike[Recipe(slot.init, slot.shape, slot.dtype, slot.copies)].append((path, slot))
+    for recipe, members in alike.items():
+        _check_made(members[0][0], recipe)
     random = {recipe: m for recipe, m in alike.items() if not _is_constant(*recipe[:3])}
     keys = _keys(key, [path for members in random.values() for path, _ in members])
     trees: dict[type, dict] = {Param: {}, State: {}}
@@ -73,12 +77,29 @@ def _apart(adjust: Callable, key: Array, params: dict, state: dict) -> tuple[dic
     return jax.lax.cond(never, lambda *variables: variables, adjust, params, state)
 
 
-@functools.lru_cache(maxsize=4096)
+def _check_made(path: str, recipe: Recipe) -> None:
+    """Refuses an initializer that makes another array than it was asked for."""
+    made = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in _traced(*recipe[:3]).out_avals]
+    dtype = jax.dtypes.canonicalize_dtype(recipe.dtype, allow_extended_dtype=True)
+    wanted = jax.ShapeDtypeStruct(recipe.shape, dtype)
+    if made != [wanted]:
+        raise ShapeError(
+            f"the initializer of {path!r} was asked for {show(wanted)} and gave "
+            f"{', '.join(map(show, made))}: an initializer (key, shape, dtype) returns one "
+            "array of this shape and dtype"
+        )
+
+
 def _is_constant(init: Initializer, shape: Shape, dtype: Any) -> bool:
     """Whether an initializer never reads its key, as `zeros` does not."""
-    jaxpr = jax.make_jaxpr(lambda key: init(key, shape, dtype))(jax.random.key(0)).jaxpr
+    jaxpr = _traced(init, shape, dtype).jaxpr
     read = [variable for equation in jaxpr.eqns for variable in equation.invars]
     return jaxpr.invars[0] not in [v for v in read if not hasattr(v, "val")]
+
+
+@functools.lru_cache(maxsize=4096)
+def _traced(init: Initializer, shape: Shape, dtype: Any) -> Any:
+    return jax.make_jaxpr(lambda key: init(key, shape, dtype))(jax.random.key(0))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,6 +1,6 @@
 """What a layer is made of: arrays to train, arrays to carry, keys, and the training flag."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,11 @@ class Slot:
             raise ConfigError(
                 f"init is a function (key, shape, dtype) -> array, got {self.init!r}: "
                 "use one of jax.nn.initializers, such as zeros"
+            )
+        if not isinstance(self.init, Hashable):
+            raise ConfigError(
+                f"init is hashable, as slots alike are drawn together, got {self.init!r}: "
+                "make it a function, or its class a frozen dataclass"
             )
 
     def resolve(self, name: str, inputs: tuple) -> Shape:

@@ -1,10 +1,13 @@
 """Initial values: the bits of JAX's own generator, whatever program draws them."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from jdl import nn
+import jdl
+from jdl import Param, layer, nn
 from jdl.core.fill import _words
 from jdl.core.threefry import generator
 
@@ -63,3 +66,40 @@ def test_the_old_placement_of_bits_is_followed():
     assert generator(key) != "threefry2x32"
     with jax.threefry_partitionable(False):
         assert generator(key) == "threefry2x32"
+
+
+WRONG = {
+    "shape": (lambda key, shape, dtype: jax.random.normal(key, shape[::-1]), "float32[3,2]"),
+    "scalar": (lambda key, shape, dtype: jnp.zeros((), dtype), "float32[]"),
+    "dtype": (lambda key, shape, dtype: jnp.zeros(shape, jnp.int32), "int32[2,3]"),
+}
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("name", WRONG)
+def test_an_initializer_makes_what_it_is_asked_for(name, copies):
+    """Two slots alike are rows of one program, where a wrong shape would be bent."""
+    init, came = WRONG[name]
+
+    @layer(tables=[Param(init, (2, 3))] * copies)
+    def forward(x, *, tables):
+        return x + sum(table.sum() for table in tables)
+
+    with pytest.raises(jdl.ShapeError) as caught:
+        nn.serial(forward).init(jax.random.key(0), jnp.ones(3))
+    text = f"of 'forward_0/tables_0' was asked for float32[2,3] and gave {came}: an initializer"
+    assert text in str(caught.value)
+
+
+def test_an_initializer_is_hashable():
+    @dataclasses.dataclass
+    class Constant:
+        value: float
+
+        def __call__(self, key, shape, dtype):
+            return jnp.full(shape, self.value, dtype)
+
+    with pytest.raises(
+        jdl.ConfigError, match=r"init is hashable.*Constant\(value=1.0\).*frozen"
+    ):
+        Param(Constant(1.0), (2,))
