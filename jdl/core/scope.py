@@ -71,11 +71,7 @@ class Scope:
         if not part.draws or self.key is None:
             return None
         if around := tracing.repeated(self.trace):
-            raise TransformError(
-                f"draws random numbers inside a plain {around}, which would repeat one draw in "
-                f"every {'row' if around == 'vmap' else 'step'}: use nn.stack, nn.ensemble or "
-                "nn.recurrent, which give every copy or step a key of its own"
-            )
+            raise TransformError(f"draws random numbers inside a plain {_repetition(around)}")
         return fold(self.key, label)
 
     def _keep(self, name: str, old: Any, new: Tree) -> None:
@@ -176,6 +172,20 @@ def map_parts(visit: Callable[[str, Any], Any], parts: Any, name: str = "") -> A
     if isinstance(parts, list | tuple):
         return [map_parts(visit, part, f"{prefix}{i}") for i, part in enumerate(parts)]
     return visit(name, parts)
+
+
+def _repetition(around: str) -> str:
+    """How a transformation would repeat a draw, and what to use instead."""
+    if around in tracing.KEPT:
+        return (
+            f"{around}, which keeps its program, and would repeat the draw in another call: "
+            "call the part outside of it, use nn.remat, or draw with a Key part and pass it in"
+        )
+    each = "row" if around == "vmap" else "step"
+    return (
+        f"{around}, which would repeat one draw in every {each}: use nn.stack, nn.ensemble or "
+        "nn.recurrent, which give every copy or step a key of its own"
+    )
 
 
 def _advice(found: Shape, needed: Shape, inputs: tuple) -> str:

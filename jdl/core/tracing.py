@@ -11,8 +11,11 @@ import jax
 
 _trace_context = jax._src.core.trace_ctx
 
-# Transformations that run what they surround exactly once.
-ONCE = {"JVPTrace", "LinearizeTrace", "jit", "pjit", "checkpoint / remat", "cond", "switch"}
+# Transformations that run what they surround whenever it is called, and once.
+ONCE = {"JVPTrace", "LinearizeTrace"}
+
+# Those that run it once, but keep the program: a second call runs the first one's numbers.
+KEPT = {"jit", "pjit", "checkpoint / remat", "cond", "switch"}
 
 
 def current() -> Any:

@@ -82,19 +82,34 @@ def around(transform, part):
     return forward
 
 
-@pytest.mark.parametrize(
-    "transform",
-    [
-        lambda f, x: jax.checkpoint(f)(x),
-        lambda f, x: jax.jit(f)(x),
-        lambda f, x: jax.grad(lambda x: f(x).sum())(x),
-        lambda f, x: jax.lax.cond(x.sum() > 0, f, f, x),
-    ],
-)
-def test_a_draw_inside_a_transformation_that_runs_once_is_fine(transform):
-    model = around(transform, nn.dropout(0.5))
-    y, _ = model.apply({}, {}, jnp.ones((8, 8)), key=KEY, training=True)
-    assert 0 < int((y == 0).sum()) < 64
+def test_a_draw_inside_a_derivative_is_fine_and_every_call_draws_anew():
+    def slope(f, x):
+        return jax.grad(lambda x: f(x).sum())(x)
+
+    model = around(lambda f, x: (slope(f, x), slope(f, x)), nn.dropout(0.5))
+    (a, b), _ = model.apply({}, {}, jnp.ones((8, 8)), key=KEY, training=True)
+    assert 0 < int((a == 0).sum()) < 64
+    assert not equal(a, b)
+
+
+KEEPING = {
+    "jit": lambda f, x: jax.jit(f)(x),
+    "checkpoint": lambda f, x: jax.checkpoint(f)(x),
+    "cond": lambda f, x: jax.lax.cond(x.sum() > 0, f, lambda x: x, x),
+}
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_draw_that_a_kept_program_would_repeat_is_refused(name):
+    """JAX traces `f` once for `f(x), f(x)`: both would have the same mask."""
+    model = around(KEEPING[name], nn.serial(nn.dropout(0.5)))
+    with pytest.raises(jdl.TransformError, match=rf"part.*plain {name}.*nn\.remat.*Key part"):
+        model.apply({}, {}, X, key=KEY, training=True)
+    calm = around(KEEPING[name], nn.dense(3))
+    assert equal(
+        calm.apply(*calm.init(KEY, X), X)[0],
+        nn.dense(3).apply(calm.init(KEY, X).params["part"], {}, X)[0],
+    )
 
 
 REPEATING = {
@@ -205,7 +220,9 @@ ERRORS = {
         "nothing comes out",
     ),
     "batch 0": (
-        lambda: nn.batch_norm().init(KEY, jnp.ones((0, 3))),
+        lambda: nn.batch_norm().apply(
+            *nn.batch_norm().init(KEY, X), jnp.ones((0, 3)), training=True
+        ),
         jdl.ShapeError,
         "variance",
     ),
