@@ -26,10 +26,12 @@ def check_data(data: Any, batch_size: Any) -> int:
     ):
         raise ConfigError(f"batch_size is a positive int, got {batch_size!r}")
     leaves = jax.tree.leaves(data)
-    if not isinstance(data, tuple | list) or not all(np.ndim(leaf) for leaf in leaves):
+    wrong = [leaf for leaf in leaves if not np.ndim(leaf)]
+    if not isinstance(data, tuple | list) or wrong:
+        inside = f" holding {wrong[0]!r}, which is no array of examples" if wrong else ""
         raise DataError(
-            f"data are arrays (x, y) or (x, y, weight), got {type(data).__name__}: "
-            "pass a split, such as jdl.data.load('digits').train"
+            f"data are arrays (x, y) or (x, y, weight), got {type(data).__name__}{inside}: "
+            "pass a split, such as jdl.data.load('digits').train, and lists as np.asarray(x)"
         )
     lengths = {len(leaf) for leaf in leaves}
     if len(lengths) != 1:

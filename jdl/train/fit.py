@@ -172,6 +172,11 @@ def _start(
         state = learner.init(key, loop.batch)
     elif key is not None:
         raise ConfigError("a state holds the key of its run: pass key= or state=, not both")
+    elif not isinstance(state, TrainState):
+        raise ConfigError(
+            f"a state is a TrainState, as fit returns, got {type(state).__name__}: "
+            "put weights into one with learner.init(key, batch)._replace(params=...)"
+        )
     else:
         _check_state(state, jax.eval_shape(learner.init, state.key, loop.batch))
     train = jax.tree.map(jnp.copy, state)

@@ -81,6 +81,12 @@ def test_data_are_a_tuple_of_arrays(way, data):
         WAYS[way](data)
 
 
+@pytest.mark.parametrize("way", ["fit", "run", "evaluate", "predict"])
+def test_lists_of_numbers_are_no_arrays(way):
+    with raises(jdl.DataError, r"holding 1.0, which is no array of examples.*np.asarray"):
+        WAYS[way](([[1.0] * 4] * 6, Y))
+
+
 @pytest.mark.parametrize("way", ["fit", "run", "evaluate"])
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_batch_has_two_or_three_parts(way, count):
@@ -332,6 +338,11 @@ def test_a_state_of_another_model_or_optimizer_is_refused(model, optimizer, text
     )
     with raises(jdl.TreeError, rf"(?s)another model or optimizer.*{text}.*key= to begin anew"):
         quiet(rule, (X, Y), state=STATE, steps=1)
+
+
+def test_weights_alone_are_no_state():
+    with raises(jdl.ConfigError, "a state is a TrainState.*got Variables"):
+        quiet(RULE, (X, Y), state=jdl.Variables(STATE.params, STATE.state), steps=1)
 
 
 def test_a_state_has_a_key_of_its_own():
