@@ -74,7 +74,7 @@ def power_iteration(weight: Array, u: Array, steps: int, epsilon: float) -> tupl
         return x * lax.rsqrt(jnp.maximum(jnp.square(x).sum(), epsilon**2))
 
     v = unit(matrix @ u)
-    for more in reversed(range(steps)):
-        u = unit(v @ matrix)
-        v = unit(matrix @ u) if more else v
-    return v, u
+    if steps == 0:
+        return v, u
+    v = lax.fori_loop(1, steps, lambda _, v: unit(matrix @ unit(v @ matrix)), v)
+    return v, unit(v @ matrix)
