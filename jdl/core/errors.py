@@ -5,6 +5,8 @@ leaves a layer says where (`path` and `kind`), what was expected and what came, 
 to do about it.
 """
 
+from typing import Any
+
 
 class Error(Exception):
     """Base of all errors of jdl.
@@ -68,7 +70,13 @@ class DataMissing(DataError, FileNotFoundError):
 
 
 class DivergenceError(Error, FloatingPointError):
-    """A run left the finite numbers."""
+    """A run left the finite numbers.
+
+    Attributes:
+      result: what `jdl.fit` would have returned for the epochs before: state and history.
+    """
+
+    result: Any = None
 
 
 class CheckpointError(Error, RuntimeError):

@@ -1,5 +1,6 @@
 """The driver: the steps of `run`, with all the side effects."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, KeyMissing, TreeError
+from jdl.core import Array, ConfigError, DivergenceError, KeyMissing, TreeError
 from jdl.metrics import as_floats
 from jdl.train.batches import check_data, order, steps_of, take
 from jdl.train.evaluate import measure
@@ -68,6 +69,8 @@ def fit(
       KeyMissing: neither `key` nor `state` is given.
       TreeError: the state is of another model or optimizer.
       DataError: data that are empty, of unequal lengths, or of values that make no sense.
+      DivergenceError: the loss of an epoch is not finite. The error's `result` is that of the
+        epochs before.
 
     Example:
       >>> import optax
@@ -93,9 +96,10 @@ def fit(
     callbacks = tuple(callbacks)
     try:
         while (done := int(train.step)) < goal:
-            began = time.perf_counter()
+            began, before = time.perf_counter(), jax.tree.map(jnp.copy, train)
             train, logs = loop.epoch(train, done, goal, report)
             record = _record(learner, train, logs, loop, done, began)
+            _check_divergence(record, logs, train, Result(before, History(records)))
             if validation is not None:
                 figures = measure(learner, train, validation)
                 record |= {f"validation_{name}": value for name, value in figures.items()}
@@ -202,6 +206,23 @@ def _check_state(came: TrainState, expected: TrainState) -> None:
             + "\n  ".join(wrong[:10])
             + f"{more}\npass the learner that made it, or key= to begin anew"
         )
+
+
+def _check_divergence(
+    record: Mapping[str, Any], logs: Logs, train: TrainState, before: Result
+) -> None:
+    if math.isfinite(record["loss"]) or float(logs["loss"].weight) == 0:
+        return
+    params = paths(train.params).items()
+    wrong = [path for path, leaf in params if not jnp.isfinite(leaf).all()]
+    where = f"; {len(wrong)} params are not finite, such as {wrong[0]}" if wrong else ""
+    error = DivergenceError(
+        f"the loss of epoch {record['epoch']}, to step {record['step']}, is {record['loss']}"
+        f"{where}: take a smaller learning rate, or clip gradients with "
+        "optax.clip_by_global_norm; this error's `result` has the epochs before"
+    )
+    error.result = before
+    raise error
 
 
 def _goal(epochs: Any, steps: Any, each: int) -> int:

@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from jdl import (
+    DivergenceError,
     TrainState,
     evaluate,
     fit,
@@ -500,3 +501,21 @@ def test_a_weight_of_none_is_no_weight():
     state = rule.init(KEY, data)
     figures = evaluate(rule, state, data, batch_size=4)
     assert evaluate(rule, state, (*data, None), batch_size=4) == figures
+
+
+def test_a_run_that_diverges_stops_and_loses_nothing():
+    """A rate of 1e19 after the first epoch: the error holds the state of the epoch before."""
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
+    data = x, x[:, :1]
+    rate = optax.piecewise_constant_schedule(0.1, {3: 1e20})
+    rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(rate))
+    options = {"key": jax.random.key(0), "batch_size": 2, "progress": False}
+    one = fit(rule, data, epochs=1, **options)
+    text = "loss of epoch 2, to step 6, is .*such as (bias|kernel).*smaller learning rate"
+    with pytest.raises(DivergenceError, match=text) as e:
+        fit(rule, data, epochs=5, **options)
+    assert isinstance(e.value, FloatingPointError)
+    state, history = e.value.result
+    assert history["epoch"] == [1]
+    same = jax.tree.map(lambda a, b: (a == b).all(), state.params, one.state.params)
+    assert jax.tree.all(same)
