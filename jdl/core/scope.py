@@ -203,4 +203,4 @@ def _advice(found: Shape, needed: Shape, inputs: tuple) -> str:
 
 
 def _family(dtype: Any) -> str:
-    return "float" if jnp.issubdtype(dtype, jnp.inexact) else str(jnp.dtype(dtype).kind)
+    return "float" if jnp.issubdtype(dtype, jnp.floating) else str(jnp.dtype(dtype).kind)

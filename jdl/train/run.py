@@ -17,7 +17,8 @@ def run(
     """Trains for some steps: jit it, vmap it over keys, differentiate it.
 
     Every epoch visits all examples once, in an order drawn from the key; the last batch of an
-    epoch may be smaller, and is a step of its own size.
+    epoch may be smaller, and is a step of its own size. The values of the data are not looked
+    at, as they may be traced: `learner.check(data)` does what `fit` does before it begins.
 
     Args:
       learner: the training rule.
