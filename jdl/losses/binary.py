@@ -4,7 +4,14 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array
-from jdl.losses.checks import check_same, in_range, is_concrete, option, positive
+from jdl.losses.checks import (
+    check_same,
+    in_range,
+    is_concrete,
+    option,
+    poisoned,
+    positive,
+)
 
 
 def sigmoid_binary_cross_entropy(
@@ -41,9 +48,11 @@ def sigmoid_binary_cross_entropy(
         targets = (1 - label_smoothing) * targets + label_smoothing / 2
     loss = optax.losses.sigmoid_binary_cross_entropy(logits, targets)
     if is_concrete(positive_weight) and jnp.ndim(positive_weight) == 0 and positive_weight == 1:
-        return loss * poison
+        return poisoned(loss, poison)
     positives = optax.losses.sigmoid_binary_cross_entropy(logits, jnp.ones_like(logits))
-    return (loss + (_per_class(positive_weight, logits) - 1) * targets * positives) * poison
+    return poisoned(
+        (loss + (_per_class(positive_weight, logits) - 1) * targets * positives), poison
+    )
 
 
 def sigmoid_focal_loss(
@@ -70,7 +79,9 @@ def sigmoid_focal_loss(
     if alpha is not None:
         option("alpha", alpha, 0, 1)
     option("gamma", gamma)
-    return optax.losses.sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=gamma) * poison
+    return poisoned(
+        optax.losses.sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=gamma), poison
+    )
 
 
 def binary_cross_entropy(probabilities: Array, targets: Array) -> Array:
@@ -98,7 +109,7 @@ def binary_cross_entropy(probabilities: Array, targets: Array) -> Array:
     poison = poison * in_range("probabilities", p, 0, 1, p.dtype)
     least = jnp.finfo(p.dtype).tiny
     yes, no = jnp.log(jnp.maximum(p, least)), jnp.log(jnp.maximum(1 - p, least))
-    return -(targets * yes + (1 - targets) * no) * poison
+    return poisoned(-(targets * yes + (1 - targets) * no), poison)
 
 
 def _probabilities(what: str, logits: Array, targets: Array) -> tuple[Array, Array]:

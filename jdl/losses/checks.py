@@ -122,6 +122,14 @@ def signs(values: Array, dtype: Any) -> tuple[Array, Array]:
     return values.astype(dtype), _factor(good, dtype)
 
 
+def poisoned(loss: Array, factor: Array) -> Array:
+    """The loss, and NaN where the factor of a check is.
+
+    By a choice and not a product, through which a weight of zero would not stop the NaN.
+    """
+    return jnp.where(jnp.isnan(factor), jnp.nan, loss)
+
+
 def is_concrete(*arrays: Any) -> bool:
     """Whether the values are at hand, which they are outside jit."""
     return not any(isinstance(array, jax.core.Tracer) for array in arrays)

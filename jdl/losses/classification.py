@@ -6,7 +6,14 @@ import optax
 
 from jdl.core import Array, DTypeError
 from jdl.core.show import show
-from jdl.losses.checks import check_floats, check_same, class_of, is_concrete, option
+from jdl.losses.checks import (
+    check_floats,
+    check_same,
+    class_of,
+    is_concrete,
+    option,
+    poisoned,
+)
 
 CLASSES = "..., classes"
 
@@ -41,7 +48,7 @@ def softmax_cross_entropy_with_integer_labels(
     if not is_concrete(label_smoothing) or label_smoothing:
         uniform = jax.nn.logsumexp(logits, axis=-1) - logits.mean(-1)
         loss = (1 - label_smoothing) * loss + label_smoothing * uniform
-    return loss * poison
+    return poisoned(loss, poison)
 
 
 def softmax_cross_entropy(
@@ -181,7 +188,9 @@ def nll(log_probabilities: Array, labels: Array) -> Array:
       Array([1.3862944], dtype=float32)
     """
     safe, poison = class_of("nll", log_probabilities, labels)
-    return -jnp.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0] * poison
+    return poisoned(
+        -jnp.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0], poison
+    )
 
 
 def smooth_labels(targets: Array, alpha: float) -> Array:

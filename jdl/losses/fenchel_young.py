@@ -5,7 +5,14 @@ from collections.abc import Callable
 import optax
 
 from jdl.core import Array
-from jdl.losses.checks import check_floats, check_same, check_shapes, class_of, in_range
+from jdl.losses.checks import (
+    check_floats,
+    check_same,
+    check_shapes,
+    class_of,
+    in_range,
+    poisoned,
+)
 
 
 def sparsemax_loss(logits: Array, targets: Array) -> Array:
@@ -29,7 +36,7 @@ def sparsemax_loss(logits: Array, targets: Array) -> Array:
     """
     check_same("sparsemax_loss", logits, targets)
     poison = in_range("targets", targets, 0, 1, logits.dtype)
-    return optax.losses.sparsemax_loss(logits, targets.astype(bool)) * poison
+    return poisoned(optax.losses.sparsemax_loss(logits, targets.astype(bool)), poison)
 
 
 def multiclass_sparsemax_loss(logits: Array, labels: Array) -> Array:
@@ -50,7 +57,7 @@ def multiclass_sparsemax_loss(logits: Array, labels: Array) -> Array:
     safe, poison = class_of("multiclass_sparsemax_loss", logits, labels)
     rows = logits.reshape(-1, logits.shape[-1])
     loss = optax.losses.multiclass_sparsemax_loss(rows, safe.reshape(-1))
-    return loss.reshape(labels.shape) * poison
+    return poisoned(loss.reshape(labels.shape), poison)
 
 
 def make_fenchel_young_loss(max_fun: Callable[[Array], Array]) -> Callable[..., Array]:

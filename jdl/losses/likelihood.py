@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.core import Array
-from jdl.losses.checks import check_floats, check_same, in_range, positive
+from jdl.losses.checks import check_floats, check_same, in_range, poisoned, positive
 
 
 def poisson_nll(
@@ -43,7 +43,7 @@ def poisson_nll(
         loss = jnp.exp(prediction) - target * prediction
     else:
         loss = prediction - target * jnp.log(prediction + positive("epsilon", epsilon))
-    return (loss + _stirling(target) if full else loss) * poison
+    return poisoned((loss + _stirling(target) if full else loss), poison)
 
 
 def gaussian_nll(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jdl.core import Array, ShapeError
 from jdl.core.show import show
-from jdl.losses.checks import class_of
+from jdl.losses.checks import class_of, poisoned
 from jdl.losses.classification import softmax_cross_entropy_with_integer_labels
 
 
@@ -60,7 +60,9 @@ def linear_cross_entropy(
             logits, part[1], label_smoothing=label_smoothing
         )
 
-    return jax.lax.map(some, (flat, safe)).reshape(-1)[:count].reshape(labels.shape) * poison
+    return poisoned(
+        jax.lax.map(some, (flat, safe)).reshape(-1)[:count].reshape(labels.shape), poison
+    )
 
 
 def _check(features: Array, kernel: Array, bias: Array | None) -> None:

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array
-from jdl.losses.checks import check_same, class_of, in_range, one_of, option, signs
+from jdl.losses.checks import (
+    check_same,
+    class_of,
+    in_range,
+    one_of,
+    option,
+    poisoned,
+    signs,
+)
 
 
 def hinge_loss(scores: Array, targets: Array, *, squared: bool = False) -> Array:
@@ -30,7 +38,7 @@ def hinge_loss(scores: Array, targets: Array, *, squared: bool = False) -> Array
     """
     targets, poison = _signs("hinge_loss", scores, targets)
     loss = jax.nn.relu(1 - scores * targets)
-    return (jnp.square(loss) if squared else loss) * poison
+    return poisoned((jnp.square(loss) if squared else loss), poison)
 
 
 def perceptron_loss(scores: Array, targets: Array) -> Array:
@@ -47,7 +55,7 @@ def perceptron_loss(scores: Array, targets: Array) -> Array:
       Array([0.5, 0. ], dtype=float32)
     """
     targets, poison = _signs("perceptron_loss", scores, targets)
-    return optax.losses.perceptron_loss(scores, targets) * poison
+    return poisoned(optax.losses.perceptron_loss(scores, targets), poison)
 
 
 def soft_margin_loss(scores: Array, targets: Array) -> Array:
@@ -65,7 +73,7 @@ def soft_margin_loss(scores: Array, targets: Array) -> Array:
       Array([0.6931472], dtype=float32)
     """
     targets, poison = _signs("soft_margin_loss", scores, targets)
-    return jax.nn.softplus(-scores * targets) * poison
+    return poisoned(jax.nn.softplus(-scores * targets), poison)
 
 
 def hinge_embedding_loss(distance: Array, targets: Array, *, margin: float = 1.0) -> Array:
@@ -84,7 +92,7 @@ def hinge_embedding_loss(distance: Array, targets: Array, *, margin: float = 1.0
       Array([0.2, 0.8], dtype=float32)
     """
     targets, poison = _signs("hinge_embedding_loss", distance, targets)
-    return jnp.where(targets == 1, distance, jax.nn.relu(margin - distance)) * poison
+    return poisoned(jnp.where(targets == 1, distance, jax.nn.relu(margin - distance)), poison)
 
 
 def margin_ranking_loss(
@@ -107,7 +115,7 @@ def margin_ranking_loss(
     first, second = prediction
     check_same("margin_ranking_loss", first, second)
     targets, poison = _signs("margin_ranking_loss", first, targets)
-    return jax.nn.relu(margin - targets * (first - second)) * poison
+    return poisoned(jax.nn.relu(margin - targets * (first - second)), poison)
 
 
 def multiclass_hinge_loss(scores: Array, labels: Array) -> Array:
@@ -127,7 +135,7 @@ def multiclass_hinge_loss(scores: Array, labels: Array) -> Array:
       Array([0.5], dtype=float32)
     """
     safe, poison = class_of("multiclass_hinge_loss", scores, labels)
-    return optax.losses.multiclass_hinge_loss(scores, safe) * poison
+    return poisoned(optax.losses.multiclass_hinge_loss(scores, safe), poison)
 
 
 def multiclass_perceptron_loss(scores: Array, labels: Array) -> Array:
@@ -144,7 +152,7 @@ def multiclass_perceptron_loss(scores: Array, labels: Array) -> Array:
       Array([0.5], dtype=float32)
     """
     safe, poison = class_of("multiclass_perceptron_loss", scores, labels)
-    return optax.losses.multiclass_perceptron_loss(scores, safe) * poison
+    return poisoned(optax.losses.multiclass_perceptron_loss(scores, safe), poison)
 
 
 def multi_margin_loss(
@@ -172,7 +180,7 @@ def multi_margin_loss(
     score = jnp.take_along_axis(scores, safe[..., None], -1)
     other = jnp.arange(scores.shape[-1]) != safe[..., None]
     each = jax.nn.relu(option("margin", margin) + scores - score) ** power
-    return jnp.where(other, each, 0).mean(-1) * poison
+    return poisoned(jnp.where(other, each, 0).mean(-1), poison)
 
 
 def multilabel_margin_loss(scores: Array, targets: Array) -> Array:
@@ -199,7 +207,7 @@ def multilabel_margin_loss(scores: Array, targets: Array) -> Array:
     there = targets.astype(scores.dtype)
     each = jax.nn.relu(1 - (scores[..., :, None] - scores[..., None, :]))
     pairs = there[..., :, None] * (1 - there[..., None, :])
-    return (pairs * each).sum((-1, -2)) / scores.shape[-1] * poison
+    return poisoned((pairs * each).sum((-1, -2)) / scores.shape[-1], poison)
 
 
 def _signs(what: str, scores: Array, targets: Array) -> tuple[Array, Array]:

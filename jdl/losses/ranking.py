@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array
-from jdl.losses.checks import check_mask, check_same, in_range
+from jdl.losses.checks import check_mask, check_same, in_range, poisoned
 
 ITEMS = "..., items"
 
@@ -35,7 +35,7 @@ def ranking_softmax_loss(
     loss = optax.losses.ranking_softmax_loss(
         scores, relevance, where=where | empty[..., None], reduce_fn=None
     )
-    return jnp.where(empty, 0, loss) * poison
+    return poisoned(jnp.where(empty, 0, loss), poison)
 
 
 def list_mle(scores: Array, relevance: Array, *, where: Array | None = None) -> Array:
@@ -58,7 +58,7 @@ def list_mle(scores: Array, relevance: Array, *, where: Array | None = None) -> 
     where = jnp.take_along_axis(where, order, -1)
     scores = jnp.where(where, jnp.take_along_axis(scores, order, -1), -1e30)
     rest = jax.lax.cumlogsumexp(scores, axis=scores.ndim - 1, reverse=True)
-    return jnp.where(where, rest - scores, 0).sum(-1) * poison
+    return poisoned(jnp.where(where, rest - scores, 0).sum(-1), poison)
 
 
 def lambda_rank(scores: Array, relevance: Array, *, where: Array | None = None) -> Array:
@@ -87,7 +87,7 @@ def lambda_rank(scores: Array, relevance: Array, *, where: Array | None = None) 
     pairs = (_differences(relevance) > 0) & where[..., :, None] & where[..., None, :]
     cost = jax.nn.softplus(-_differences(scores)) * change
     total = jnp.where(pairs, cost / jnp.where(ideal == 0, 1, ideal), 0)
-    return total.sum((-1, -2)) * poison
+    return poisoned(total.sum((-1, -2)), poison)
 
 
 def _lists(

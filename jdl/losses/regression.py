@@ -17,6 +17,7 @@ from jdl.losses.checks import (
     in_range,
     inner_axes,
     option,
+    poisoned,
     positive,
 )
 
@@ -131,7 +132,7 @@ def msle(prediction: Array, target: Array, *, where: Array | None = None) -> Arr
     poison = in_range("targets", target, -1 + 1e-7, jnp.inf, prediction.dtype)
 
     def error(p: Array, t: Array) -> Array:
-        return jnp.square(jnp.log1p(p) - jnp.log1p(t)) * poison
+        return poisoned(jnp.square(jnp.log1p(p) - jnp.log1p(t)), poison)
 
     return _mean("msle", error, prediction, target, where)
 

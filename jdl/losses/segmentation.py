@@ -9,7 +9,15 @@ import optax
 
 from jdl.core import Array, ShapeError
 from jdl.core.show import show
-from jdl.losses.checks import check_floats, check_mask, check_same, in_range, one_of, option
+from jdl.losses.checks import (
+    check_floats,
+    check_mask,
+    check_same,
+    in_range,
+    one_of,
+    option,
+    poisoned,
+)
 
 MAPS = "batch, *space, classes"
 
@@ -65,7 +73,7 @@ def dice_loss(
     loss = 1 - (both + smooth) / (both + wrong + smooth)
     if class_weights is not None:
         loss = loss * _weights(class_weights, loss)
-    return loss[:, int(ignore_background and loss.shape[1] > 1) :].mean(1) * poison
+    return poisoned(loss[:, int(ignore_background and loss.shape[1] > 1) :].mean(1), poison)
 
 
 def multiclass_generalized_dice_loss(
@@ -94,7 +102,7 @@ def multiclass_generalized_dice_loss(
             logits[None], targets[None], smooth=smooth, ignore_background=ignore_background
         )
 
-    return jax.vmap(one)(logits, targets) * poison
+    return poisoned(jax.vmap(one)(logits, targets), poison)
 
 
 def iou_loss(prediction: Array, target: Array, *, kind: str = "iou") -> Array:

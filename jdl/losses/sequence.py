@@ -6,7 +6,13 @@ import optax
 
 from jdl.core import Array, ConfigError, DataError, DTypeError, ShapeError
 from jdl.core.show import show
-from jdl.losses.checks import check_floats, check_mask, is_concrete, label_factor
+from jdl.losses.checks import (
+    check_floats,
+    check_mask,
+    is_concrete,
+    label_factor,
+    poisoned,
+)
 
 LOG_ZERO = -1e30  # finite, so that slopes are; far below any sum of logarithms
 
@@ -93,7 +99,7 @@ def ctc_with_forward_probs(
         log_epsilon=LOG_ZERO,
     )
     possible = loss < -LOG_ZERO / 2
-    loss = jnp.where(possible, loss, jnp.inf) * poison
+    loss = poisoned(jnp.where(possible, loss, jnp.inf), poison)
     n = labels.shape[1]
     return loss, blanks.swapaxes(0, 1)[..., : n + 1], emits.swapaxes(0, 1)[..., :n]
 

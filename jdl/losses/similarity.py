@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array
-from jdl.losses.checks import check_floats, check_same, check_shapes, option, positive, signs
+from jdl.losses.checks import (
+    check_floats,
+    check_same,
+    check_shapes,
+    option,
+    poisoned,
+    positive,
+    signs,
+)
 
 VECTORS = "..., features"
 
@@ -59,7 +67,7 @@ def cosine_embedding_loss(
     check_same("cosine_embedding_loss", distance, targets)
     targets, poison = signs(targets, distance.dtype)
     apart = jax.nn.relu(1 - distance - option("margin", margin, -1, 1))
-    return jnp.where(targets == 1, distance, apart) * poison
+    return poisoned(jnp.where(targets == 1, distance, apart), poison)
 
 
 def contrastive_loss(distance: Array, alike: Array, *, margin: float = 1.0) -> Array:
