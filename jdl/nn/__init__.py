@@ -69,8 +69,8 @@ from jdl.nn.grid import affine_grid, grid_sample
 from jdl.nn.gru import gru, mgu
 from jdl.nn.learned import prelu, rrelu, snake
 from jdl.nn.linear import bilinear, dense, ternary_dense
-from jdl.nn.linear_rnn import lru, min_gru
 from jdl.nn.lora import lora
+from jdl.nn.lru import lru
 from jdl.nn.lstm import lstm
 from jdl.nn.lsuv import lsuv
 from jdl.nn.merge import (
@@ -85,6 +85,7 @@ from jdl.nn.merge import (
     pairwise_distance,
     subtract,
 )
+from jdl.nn.min_gru import min_gru
 from jdl.nn.multi_head import multi_head_attention
 from jdl.nn.noise import gaussian_dropout, gaussian_noise
 from jdl.nn.norm import layer_norm, rms_norm, unit_norm
@@ -109,6 +110,7 @@ from jdl.nn.shape import flatten, masking, permute, repeat, reshape, unflatten
 from jdl.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from jdl.nn.simple_rnn import simple_rnn
 from jdl.nn.spectral_norm import spectral_norm
+from jdl.nn.sru import sru
 from jdl.nn.stacked import stacked_cells, stacked_rnn
 from jdl.nn.stateful import stateful
 from jdl.nn.stochastic import drop_path, dropout, spatial_dropout, variational_dropout
@@ -270,6 +272,7 @@ __all__ = [
     "spatial_dropout",
     "spectral_norm",
     "squareplus",
+    "sru",
     "stack",
     "stacked_cells",
     "stacked_rnn",

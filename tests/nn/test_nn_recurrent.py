@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from promises import Case, each, keeps_its_promises
 
 from jdl import ConfigError, DTypeError, Layer, ShapeError, nn
-from jdl.nn.linear_rnn import linear_scan
+from jdl.nn.linear_scan import linear_scan
 
 STEP = (("none",), (2, 4))
-MASKED = ((3, 6, 4), ("mask", 3, 6))
+MASKED = ((2, 3, 2), ("mask", 2, 3))
 
 CASES: list[Case] = [
     ("simple_rnn", nn.simple_rnn(3), STEP),
@@ -24,8 +24,9 @@ CASES: list[Case] = [
     ("conv_lstm", nn.conv_lstm(2, (3, 2), stride=2, dropout=0.2), (("none",), (2, 5, 6, 2))),
     ("stacked_cells", nn.stacked_cells(nn.lstm(3), nn.gru(2), skips=True), STEP),
     ("min_gru", nn.min_gru(3), MASKED),
-    ("min_gru", nn.min_gru(3, reverse=True, return_carry=True, use_bias=False), (2, 5, 4)),
+    ("min_gru", nn.min_gru(3, reverse=True, return_carry=True, use_bias=False), (2, 3, 2)),
     ("lru", nn.lru(3), MASKED),
+    ("sru", nn.sru(return_carry=True), MASKED),
 ]
 CELLS = {
     "simple_rnn": nn.simple_rnn(3),
@@ -207,6 +208,19 @@ def test_min_gru_is_a_gru_that_does_not_look_back(reverse):
     blind["bias"] = blind["bias"].astype("f")
     expected, _ = nn.rnn(nn.gru(3), reverse=reverse).apply(blind, {}, x)
     assert np.allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_sru_is_its_formula(reverse):
+    layer, x = nn.sru(activation=nn.tanh, reverse=reverse), normal(np.zeros((2, 5, 4)))
+    params = normal(layer.init(jax.random.key(0), x).params, 1)
+    y, _ = layer.apply(params, {}, x)
+    c, (new, f, r) = 0, np.split(x @ params["kernel"], 3, -1)
+    f, r = sigmoid(f + params["bias"][:4]), sigmoid(r + params["bias"][4:])
+    for t in range(5)[:: -1 if reverse else 1]:
+        c = f[:, t] * c + (1 - f[:, t]) * new[:, t]
+        expected = r[:, t] * np.tanh(c) + (1 - r[:, t]) * x[:, t]
+        assert np.allclose(y[:, t], expected, atol=1e-5)
 
 
 def test_lru_is_its_formula():

@@ -39,13 +39,14 @@ LAYERS = {
     "gru": nn.rnn(nn.gru(3), return_carry=True),
     "stacked cells": nn.rnn(nn.stacked_cells(nn.mgu(3), SMALL), return_carry=True),
     "min_gru": nn.min_gru(3, return_carry=True),
+    "sru": nn.sru(return_carry=True),
     "lru reversed": nn.lru(3, return_carry=True, reverse=True),
     "bidirectional": nn.bidirectional(nn.rnn(SMALL, return_carry=True)),
     "stacked": nn.stacked_rnn(
         nn.bidirectional(nn.rnn(SMALL, return_carry=True)), nn.min_gru(2, return_carry=True)
     ),
 }
-ONE_WAY = ["lstm", "lstm reversed", "gru", "stacked cells", "min_gru", "lru reversed"]
+ONE_WAY = ["lstm", "lstm reversed", "gru", "stacked cells", "min_gru", "sru", "lru reversed"]
 
 
 def normal(shape, seed=0):
@@ -180,7 +181,7 @@ def test_the_last_output_is_that_of_the_step_that_ran_last(name, masked):
         same(last[row], every[row, step])
 
 
-@pytest.mark.parametrize("name", ["lstm", "stacked cells", "min_gru"])
+@pytest.mark.parametrize("name", ["lstm", "stacked cells", "sru"])
 def test_chunks_are_the_whole(name):
     kept, x = nn.stateful(LAYERS[name]), normal(SHAPE)
     params, apply = made(name)
