@@ -16,15 +16,12 @@ MASKED = ((2, 3, 2), ("mask", 2, 3))
 
 CASES: list[Case] = [
     ("simple_rnn", nn.simple_rnn(3), STEP),
-    ("lstm", nn.lstm(3), STEP),
     ("lstm", nn.lstm(3, peepholes=True, projection=2), (("none",), (2, 3, 4))),
-    ("gru", nn.gru(3), STEP),
     ("gru", nn.gru(3, reset_after=False, dropout=0.5, recurrent_dropout=0.5), STEP),
     ("mgu", nn.mgu(3, reset_after=False, forget_keeps=False, use_bias=False), STEP),
     ("conv_lstm", nn.conv_lstm(2, (3, 2), stride=2, dropout=0.2), (("none",), (2, 5, 6, 2))),
     ("stacked_cells", nn.stacked_cells(nn.lstm(3), nn.gru(2), skips=True), STEP),
-    ("min_gru", nn.min_gru(3), MASKED),
-    ("min_gru", nn.min_gru(3, reverse=True, return_carry=True, use_bias=False), (2, 3, 2)),
+    ("min_gru", nn.min_gru(3, reverse=True, return_carry=True, use_bias=False), MASKED),
     ("lru", nn.lru(3), MASKED),
     ("sru", nn.sru(return_carry=True), MASKED),
 ]
