@@ -265,6 +265,25 @@ def test_balance_is_one_when_all_experts_are_used_alike_and_more_otherwise():
     assert mixture.apply(params, state, x)[1]["balance"] is state["balance"]
 
 
+def test_padding_takes_no_room_and_no_part_in_the_balance():
+    mixture = nn.mixture_of_experts(nn.dense(8), 4, capacity=0.6)
+    block = nn.transformer_encoder_block(attend(), mixture, mask_feed_forward=True)
+    x, valid = normal(2, 6, 8), nn.padding_mask(jnp.array([2, 6]), 6)[:, ::-1]
+    params, state = varied(block, x, valid)
+    mix = partial(mixture.apply, params["feed_forward"], state["feed_forward"], training=True)
+
+    def norm(name, y):
+        return nn.layer_norm().apply(params[f"{name}_norm"], {}, y)[0]
+
+    kept = jnp.where(valid[..., None], x, 0)
+    kept += attend().apply(params["attend"], {}, norm("attend", kept), None, valid)[0]
+    inside = norm("feed_forward", kept)
+    y, after = block.apply(params, state, x, valid, training=True)
+    assert close(y, kept + mix(inside, valid)[0])
+    assert not close(y, kept + mix(inside)[0], 1e-3)
+    assert close(after["feed_forward"]["balance"], mix(inside[valid])[1]["balance"])
+
+
 def test_the_balance_of_every_block_is_in_the_state():
     deep, x = nn.stack(SPARSE, 3), normal(2, 5, 8)
     params, state = varied(deep, x)
