@@ -133,6 +133,8 @@ def learned_positions(
         return length, x.shape[-1]
 
     def add(x: Array, start: Array | int, embedding: Array) -> Array:
+        if isinstance(start, int):
+            return x + embedding[: x.shape[-2]]
         at = start + jax.lax.iota(jnp.int32, x.shape[-2])
         return x + jnp.asarray(embedding).at[at].get(mode="fill", fill_value=jnp.nan)
 
