@@ -2,7 +2,7 @@
 
 The mathematics is Optax's where it has a loss. Ours is the check: a loss never broadcasts, and
 refuses targets of another kind. Values are checked too where they are at hand, which is outside
-jit; inside, one that makes no sense makes the loss and the gradient of its example NaN.
+jit; inside, one that makes no sense makes the loss of its example NaN, without a gradient.
 No loss takes the mean over the batch: the objective does, as it knows the weights.
 """
 

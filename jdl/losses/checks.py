@@ -100,7 +100,7 @@ def label_factor(labels: Array, classes: int, dtype: Any) -> Array:
 
 
 def in_range(name: str, values: Array, low: float, high: float, dtype: Any) -> Array:
-    """1 where `low <= value <= high`, else NaN: to multiply a loss and its gradient by.
+    """1 where `low <= value <= high`, else NaN: for `poisoned`.
 
     Raises:
       DataError: a value is outside, and at hand, which is outside jit.

@@ -24,7 +24,7 @@ def softmax_cross_entropy_with_integer_labels(
     """`-log softmax(logits)[label]`: `[..., classes], int[...] -> [...]`.
 
     A label outside `0 <= label < classes` is an error outside jit, and inside it makes the
-    loss and the gradient of its example NaN, never those of another class. It is
+    loss of its example NaN, without a gradient, never that of another class. It is
     `CrossEntropyLoss` of PyTorch and `SparseCategoricalCrossentropy(from_logits=True)` of
     Keras; for their `ignore_index` and `weight` see `ignore_label` and `weigh_classes`.
 

@@ -114,8 +114,8 @@ def mape(
 def msle(prediction: Array, target: Array, *, where: Array | None = None) -> Array:
     """Mean of `(log(1 + prediction) - log(1 + target))^2`: to `[batch]`.
 
-    Both are above -1: anything else is an error outside jit, and NaN inside. Keras takes
-    numbers below 1e-7 for 1e-7.
+    Both are above -1: other targets are an error outside jit, and NaN inside, and so is the
+    loss of other predictions. Keras takes numbers below 1e-7 for 1e-7.
 
     Args:
       prediction, target, where: as for `mse`.
@@ -128,10 +128,9 @@ def msle(prediction: Array, target: Array, *, where: Array | None = None) -> Arr
       >>> msle(jnp.array([[0.0]]), jnp.array([[jnp.e - 1]]))
       Array([1.], dtype=float32)
     """
-    check_same("msle", prediction, target)
-    poison = in_range("targets", target, -1 + 1e-7, jnp.inf, prediction.dtype)
 
     def error(p: Array, t: Array) -> Array:
+        poison = in_range("targets", t, -1 + 1e-7, jnp.inf, p.dtype)
         return poisoned(jnp.square(jnp.log1p(p) - jnp.log1p(t)), poison)
 
     return _mean("msle", error, prediction, target, where)

@@ -59,14 +59,15 @@ def dice_loss(
       >>> dice_loss(logits, jnp.array([[[1], [0]]])).round(2)
       Array([0.], dtype=float32)
     """
-    targets, poison = _maps("dice_loss", logits, targets)
+    check_same("dice_loss", logits, targets, MAPS)
     check_mask("dice_loss", where, logits.shape[:-1], "batch, *space")
     option("smooth", smooth)
     if where is not None:
-        logits = jnp.where(where[..., None], logits, 0)
+        logits, targets = (jnp.where(where[..., None], x, 0) for x in (logits, targets))
+    targets, poison = _maps("dice_loss", logits, targets)
     p = jax.nn.sigmoid(logits) if logits.shape[-1] == 1 else jax.nn.softmax(logits)
     if where is not None:
-        p, targets = p * where[..., None], targets * where[..., None]
+        p = p * where[..., None]
     space = tuple(range(1, logits.ndim - 1))
     both, found, there = (x.sum(space) for x in (p * targets, p, targets))
     wrong = alpha * (found - both) + beta * (there - both)
