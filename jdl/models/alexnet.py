@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from jax.nn.initializers import normal, ones
 
-from jdl.core import ConfigError, Layer, factory
-from jdl.models.checks import images
+from jdl.core import Layer, factory
+from jdl.models.checks import images, sizes
 from jdl.models.units import HE, conv_relu, drop
 from jdl.nn import (
     conv,
@@ -53,10 +53,7 @@ def alexnet(
       >>> plan.children["pool5"].output.shape
       (1, 6, 6, 256)
     """
-    widths = [positive("widths", width) for width in widths]
-    if len(widths) != 5:
-        raise ConfigError(f"widths are those of five convolutions, got {len(widths)}")
-    one, two, three, four, five = widths
+    one, two, three, four, five = sizes("widths", widths, 5)
     return serial(
         images=images(63),
         conv1=conv(one, (11, 11), stride=4, padding=[(2, 2), (2, 2)], kernel_init=NARROW),
@@ -119,15 +116,15 @@ def alexnet_small(
     """
     modules = {
         f"module{number}": serial(
-            conv=conv_relu(positive("widths", width), 5),
+            conv=conv_relu(width, 5),
             pool=max_pool((3, 3), stride=2, padding="SAME"),
             norm=local_response_norm(9, alpha=1e-3),
         )
-        for number, width in enumerate(widths, 1)
+        for number, width in enumerate(sizes("widths", widths), 1)
     }
     layers = {
-        f"hidden{number}": serial(dense(positive("hidden", size), kernel_init=HE), relu)
-        for number, size in enumerate(hidden, 1)
+        f"hidden{number}": serial(dense(size, kernel_init=HE), relu)
+        for number, size in enumerate(sizes("hidden", hidden), 1)
     }
     head = dense(positive("classes", classes))
     return serial(images=images(8), **modules, flat=flatten(), **layers, head=head)

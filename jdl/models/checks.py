@@ -1,6 +1,7 @@
 """Checks that architectures share: of their inputs at trace time, of arguments when made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -44,6 +45,19 @@ def check_ids(ids: Array, what: str = "ids") -> None:
     if len(ids.shape) < 2:
         hint = ": add a batch axis with ids[None]" if len(ids.shape) == 1 else ""
         raise ShapeError(f"{what} are integers [batch, steps], got {show(ids)}{hint}")
+
+
+def sizes(name: str, values: Any, number: int | None = None) -> list[int]:
+    """Positive ints, as many as told or one at least.
+
+    Raises:
+      ConfigError: they are something else.
+    """
+    given = list(values) if isinstance(values, Sequence) else []
+    if len(given) != (number or len(given)) or not given:
+        many = f"{number} positive ints" if number else "positive ints, such as (32, 64)"
+        raise ConfigError(f"{name} are {many}, got {values!r}")
+    return [positive(name, value) for value in given]
 
 
 def check_heads(heads: int, features: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jdl.core import ConfigError, Layer, factory
-from jdl.models.checks import images
+from jdl.models.checks import images, sizes
 from jdl.models.units import Norm, bare_conv, conv_norm, drop
 from jdl.nn import (
     avg_pool,
@@ -58,7 +58,7 @@ def densenet(
       (1, 7, 7, 1024)
     """
     if isinstance(depth, Sequence):
-        blocks = [positive("depth", layers) for layers in depth]
+        blocks = sizes("depth", depth)
     else:
         blocks = BLOCKS[one_of("depth", depth, tuple(BLOCKS))]
     width = 2 * positive("growth", growth)

@@ -1,9 +1,9 @@
 """An LSTM that reads a sequence and names its class."""
 
+from jdl import nn
 from jdl.core import Layer, factory, layer
 from jdl.models.checks import check_ids
 from jdl.models.units import drop
-from jdl.nn import bidirectional, dense, embed, lstm, rnn, stacked_rnn
 from jdl.nn.checks import positive
 
 
@@ -15,7 +15,7 @@ def lstm_classifier(
     features: int = 128,
     hidden: int = 64,
     layers: int = 2,
-    both_ways: bool = True,
+    bidirectional: bool = True,
     rate: float = 0.0,
 ) -> Layer:
     """Embeds ids, reads them, and classifies: `int[batch, steps] -> [batch, classes]`.
@@ -30,7 +30,7 @@ def lstm_classifier(
       features: the size of an embedding.
       hidden: the size of the state of an LSTM.
       layers: the number of LSTMs on top of each other.
-      both_ways: reads from both ends.
+      bidirectional: reads from both ends.
       rate: the rate of dropout of embeddings and of what is classified.
 
     Raises:
@@ -47,16 +47,16 @@ def lstm_classifier(
     """
 
     def reader(**options: bool) -> Layer:
-        one = rnn(lstm(hidden), **options)
-        return bidirectional(one) if both_ways else one
+        one = nn.rnn(nn.lstm(hidden), **options)
+        return nn.bidirectional(one) if bidirectional else one
 
     below = [reader() for _ in range(positive("layers", layers) - 1)]
 
     @layer(
-        embed=embed(vocabulary, features),
+        embed=nn.embed(vocabulary, features),
         drop=drop(rate),
-        read=stacked_rnn(*below, reader(return_sequences=False)),
-        head=dense(positive("classes", classes)),
+        read=nn.stacked_rnn(*below, reader(return_sequences=False)),
+        head=nn.dense(positive("classes", classes)),
     )
     def forward(ids, mask=None, *, embed, drop, read, head):
         check_ids(ids)

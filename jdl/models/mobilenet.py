@@ -41,6 +41,7 @@ def mobilenet(
     width: float = 1.0,
     activation: Activation = relu,
     norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """MobileNet, table 1: `[batch, h, w, c] -> [batch, classes]`.
 
@@ -52,6 +53,7 @@ def mobilenet(
       width: what the numbers of features are multiplied by, alpha in the paper.
       activation: ReLU in the paper; `nn.relu6` in the authors' code and in Keras.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: `classes` is no positive int, or `width` leaves no features.
@@ -69,7 +71,7 @@ def mobilenet(
     for number, (features, depth) in enumerate(STAGES, 1):
         features = _scaled(features, width)
         first = block(features, stride=1 if number == 1 else 2)
-        stages[f"stage{number}"] = stage(first, block(features), depth)
+        stages[f"stage{number}"] = stage(first, block(features), depth, unroll)
     return serial(
         images=images(32),
         stem=unit(_scaled(32, width), 3, stride=2),
@@ -81,7 +83,12 @@ def mobilenet(
 
 @factory
 def mobilenet_v2(
-    classes: int = 1000, *, width: float = 1.0, rate: float = 0.2, norm: Norm = batch_norm
+    classes: int = 1000,
+    *,
+    width: float = 1.0,
+    rate: float = 0.2,
+    norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """MobileNetV2 (arXiv:1801.04381, table 2): `[batch, h, w, c] -> [batch, classes]`.
 
@@ -93,6 +100,7 @@ def mobilenet_v2(
       width: what the numbers of features are multiplied by, then rounded to multiples of 8.
       rate: the rate of dropout before the last layer.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: `classes` is no positive int, `width` leaves no features, or a wrong rate.
@@ -113,7 +121,7 @@ def mobilenet_v2(
         if stride == 1 and before == features:
             first = residual(first)
         block = residual(inverted(hidden[1], features, norm=norm))
-        stages[f"stage{number}"] = stage(first, block, depth)
+        stages[f"stage{number}"] = stage(first, block, depth, unroll)
         before = features
     return serial(
         images=images(32),

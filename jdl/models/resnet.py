@@ -24,6 +24,7 @@ def resnet(
     width: int = 64,
     strided_window: int = 3,
     norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """The residual networks for ImageNet, table 1: `[batch, h, w, c] -> [batch, classes]`.
 
@@ -40,6 +41,8 @@ def resnet(
       strided_window: the window of a bottleneck that takes the steps of 2, which is 3 in
         PyTorch, and 1 in the paper and Keras.
       norm: makes a norm, such as `functools.partial(nn.batch_norm, momentum=0.9)`.
+      unroll: compiles equal blocks one by one. False compiles them as one, in a loop, which is
+        quick at any depth; on CPUs it runs convolutions many times slower.
 
     Raises:
       ConfigError: another depth, or a size that is no positive int.
@@ -63,7 +66,7 @@ def resnet(
         images=images(32),
         stem=conv_norm(width, 7, stride=2, norm=norm),
         shrink=max_pool((3, 3), stride=2, padding=[(1, 1), (1, 1)]),
-        **stages(block, widths, (BASIC | BOTTLENECK)[depth], project),
+        **stages(block, widths, (BASIC | BOTTLENECK)[depth], project, unroll),
         pool=global_avg_pool(),
         head=dense(positive("classes", classes)),
     )
@@ -71,7 +74,12 @@ def resnet(
 
 @factory
 def resnet_cifar(
-    depth: int = 20, classes: int = 10, *, width: int = 16, norm: Norm = batch_norm
+    depth: int = 20,
+    classes: int = 10,
+    *,
+    width: int = 16,
+    norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """The residual networks for CIFAR-10, section 4.2: `[batch, h, w, c] -> [batch, classes]`.
 
@@ -84,6 +92,7 @@ def resnet_cifar(
       classes: the number of logits.
       width: the features of the first stage; every other has twice those of the one before.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: a depth that is not 6 n + 2, or a size that is no positive int.
@@ -102,7 +111,7 @@ def resnet_cifar(
     return serial(
         images=images(8),
         stem=conv_norm(width, 3, norm=norm),
-        **stages(functools.partial(basic, norm=norm), widths, [blocks] * 3, subsampled),
+        **stages(functools.partial(basic, norm=norm), widths, [blocks] * 3, subsampled, unroll),
         pool=global_avg_pool(),
         head=dense(positive("classes", classes)),
     )
@@ -162,6 +171,7 @@ def stages(
     widths: Sequence[int],
     blocks: Sequence[int],
     project: Callable[[int, int], Shortcut],
+    unroll: bool,
 ) -> dict[str, Layer]:
     """Stages of blocks: the first block of each may change the shape, the rest are stacked.
 
@@ -170,12 +180,13 @@ def stages(
       widths: what `block` is told, for every stage.
       blocks: the number of blocks in every stage.
       project: `(width, stride) -> shortcut`, for the first block of every stage.
+      unroll: whether to compile them one by one.
     """
     made = {}
     for number, (width, depth) in enumerate(zip(widths, blocks, strict=True), 1):
         stride = 1 if number == 1 else 2
         first = block(width, stride=stride, shortcut=project(width, stride))
-        made[f"stage{number}"] = stage(first, block(width), depth)
+        made[f"stage{number}"] = stage(first, block(width), depth, unroll)
     return made
 
 

@@ -127,7 +127,17 @@ def transformer_decoder(
 
 
 @factory
-def transformer(vocabulary: int, target_vocabulary: int | None = None, **options: Any) -> Layer:
+def transformer(
+    vocabulary: int,
+    target_vocabulary: int | None = None,
+    *,
+    layers: int = 6,
+    heads: int = 8,
+    features: int = 512,
+    hidden: int = 2048,
+    rate: float = 0.1,
+    norm_first: bool = False,
+) -> Layer:
     """Reads one sequence and writes another: logits `[batch, target steps, vocabulary]`.
 
     Called as `(source, target, source_mask=None, target_mask=None)`, ids and masks. Step t of
@@ -140,7 +150,8 @@ def transformer(vocabulary: int, target_vocabulary: int | None = None, **options
     Args:
       vocabulary: the number of ids of the source, and of the target if not told.
       target_vocabulary: the number of ids of the target; then no table is shared.
-      **options: those of `transformer_encoder`, for both.
+      layers, heads, features, hidden, rate, norm_first: of encoder and decoder alike, as in
+        `transformer_encoder`.
 
     Raises:
       ConfigError: heads that do not divide the features, or wrong sizes.
@@ -153,6 +164,9 @@ def transformer(vocabulary: int, target_vocabulary: int | None = None, **options
       >>> model.apply(*model.init(jax.random.key(0), *inputs), *inputs)[0].shape
       (2, 5, 100)
     """
+
+    options = {"layers": layers, "heads": heads, "features": features, "hidden": hidden}
+    options |= {"rate": rate, "norm_first": norm_first}
 
     @layer(
         encoder=transformer_encoder(vocabulary, **options),

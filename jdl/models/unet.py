@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jdl.core import Array, Layer, ShapeError, factory, layer
 from jdl.core.show import show
-from jdl.models.checks import images
+from jdl.models.checks import images, sizes
 from jdl.models.units import HE, Norm, drop
 from jdl.nn import concatenate, conv, conv_transpose, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
@@ -40,7 +40,7 @@ def unet(
       (1, 388, 388, 2)
     """
     one_of("padding", padding, ("SAME", "VALID"))
-    *upper, bottom = [positive("widths", width) for width in widths]
+    *upper, bottom = sizes("widths", widths)
 
     def twice(width: int) -> Layer:
         return double_conv(width, padding=padding, norm=norm)

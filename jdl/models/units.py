@@ -74,7 +74,7 @@ def conv_norm(
     return serial(conv=kernel, norm=norm(), activation=activation)
 
 
-def stage(first: Layer, block: Layer, depth: int) -> Layer:
+def stage(first: Layer, block: Layer, depth: int, unroll: bool = True) -> Layer:
     """A block that may change the shape, and `depth - 1` equal ones, which are stacked."""
-    rest = {"rest": stack(block, depth - 1)} if depth > 1 else {}
+    rest = {"rest": stack(block, depth - 1, unroll=unroll)} if depth > 1 else {}
     return serial(first=first, **rest)

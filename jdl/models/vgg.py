@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from jdl.core import Layer, factory
-from jdl.models.checks import images
+from jdl.models.checks import images, sizes
 from jdl.models.units import HE, conv_norm, conv_relu, drop
 from jdl.nn import dense, flatten, global_avg_pool, max_pool, relu, serial
 from jdl.nn.checks import one_of, positive
@@ -80,7 +80,7 @@ def vgg_small(
       >>> plan.children["stage3"].output.shape
       (1, 4, 4, 128)
     """
-    widths = [positive("widths", width) for width in widths]
+    widths = sizes("widths", widths)
     return serial(
         images=images(2 ** len(widths)),
         **stages(lambda width: conv_norm(width, 3), widths, [2] * len(widths)),

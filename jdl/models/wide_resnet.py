@@ -27,6 +27,7 @@ def wide_resnet(
     width: int = 16,
     rate: float = 0.0,
     norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """Wide residual networks (arXiv:1605.07146): `[batch, h, w, c] -> [batch, classes]`.
 
@@ -41,6 +42,7 @@ def wide_resnet(
       width: the features before widening, doubled in the second and the third stage.
       rate: the rate of dropout between the convolutions of a block; the paper has 0 or 0.3.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: a depth that is not 6 n + 4, or a size that is no positive int.
@@ -64,7 +66,7 @@ def wide_resnet(
     return serial(
         images=images(8),
         stem=bare_conv(width, 3),
-        **stages(block, widths, [blocks] * 3, project),
+        **stages(block, widths, [blocks] * 3, project, unroll),
         norm=norm(),
         activation=relu,
         pool=global_avg_pool(),
@@ -74,7 +76,12 @@ def wide_resnet(
 
 @factory
 def resnet_v2(
-    depth: int = 50, classes: int = 1000, *, width: int = 64, norm: Norm = batch_norm
+    depth: int = 50,
+    classes: int = 1000,
+    *,
+    width: int = 64,
+    norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """Residual networks with identity mappings for ImageNet (arXiv:1603.05027, section 4).
 
@@ -87,6 +94,7 @@ def resnet_v2(
       classes: the number of logits.
       width: the narrow features of the first stage, doubled in every other.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: another depth, or a size that is no positive int.
@@ -99,6 +107,7 @@ def resnet_v2(
       (1, 7, 7, 2048)
     """
     blocks = BOTTLENECK | {200: (3, 24, 36, 3)}
+    block = functools.partial(bottleneck_v2, norm=norm)
     one_of("depth", depth, tuple(blocks))
     widths = [positive("width", width) * 2**stage for stage in range(4)]
 
@@ -109,7 +118,7 @@ def resnet_v2(
         images=images(32),
         stem=bare_conv(width, 7, stride=2),
         shrink=max_pool((3, 3), stride=2, padding=[(1, 1), (1, 1)]),
-        **stages(functools.partial(bottleneck_v2, norm=norm), widths, blocks[depth], project),
+        **stages(block, widths, blocks[depth], project, unroll),
         norm=norm(),
         activation=relu,
         pool=global_avg_pool(),

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from jdl.core import ConfigError, Layer, factory
-from jdl.models.checks import images
+from jdl.core import Layer, factory
+from jdl.models.checks import images, sizes
 from jdl.models.units import HE, HE_OF_ONE, Norm, conv_norm
 from jdl.nn import (
     batch_norm,
@@ -30,6 +30,7 @@ def xception(
     middle: int = 8,
     exit: Sequence[int] = (1024, 1536, 2048),
     norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """The network of figure 5: `[batch, h, w, c] -> [batch, classes]`.
 
@@ -43,6 +44,7 @@ def xception(
       middle: the number of blocks of the middle flow.
       exit: the features of the block, and of the two convolutions, of the exit flow.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: a number that is no positive int, or of widths.
@@ -54,14 +56,14 @@ def xception(
       >>> plan.children["middle"].output.shape, plan.children["exit3"].output.shape
       ((1, 19, 19, 728), (1, 10, 10, 2048))
     """
-    stem, exit = _sizes("stem", stem, 2), _sizes("exit", exit, 3)
-    entry = [positive("entry", width) for width in entry]
+    stem, exit = sizes("stem", stem, 2), sizes("exit", exit, 3)
+    entry = sizes("entry", entry)
     return serial(
         images=images(32),
         stem1=valid_conv(stem[0], 2, norm),
         stem2=valid_conv(stem[1], 1, norm),
         **{f"entry{i}": halving(width, width, norm) for i, width in enumerate(entry, 1)},
-        middle=stack(keeping(entry[-1], norm), positive("middle", middle)),
+        middle=stack(keeping(entry[-1], norm), positive("middle", middle), unroll=unroll),
         exit1=halving(entry[-1], exit[0], norm),
         exit2=serial(separable(exit[1], norm), relu),
         exit3=serial(separable(exit[2], norm), relu),
@@ -77,6 +79,7 @@ def xception_small(
     widths: Sequence[int] = (32, 64, 128),
     middle: int = 2,
     norm: Norm = batch_norm,
+    unroll: bool = True,
 ) -> Layer:
     """Xception for images such as 32 x 32: `[batch, h, w, c] -> [batch, classes]`.
 
@@ -87,6 +90,7 @@ def xception_small(
       widths: the features of the stem, and of the blocks that halve the image.
       middle: the number of blocks that keep it.
       norm: makes a norm.
+      unroll: compiles equal blocks one by one, as in `resnet`.
 
     Raises:
       ConfigError: a number that is no positive int.
@@ -98,13 +102,13 @@ def xception_small(
       >>> plan.children["middle"].output.shape
       (1, 8, 8, 128)
     """
-    first, *rest = [positive("widths", width) for width in widths]
+    first, *rest = sizes("widths", widths)
     last = rest[-1] if rest else first
     return serial(
         images=images(8),
         stem=conv_norm(first, 3, norm=norm),
         **{f"entry{i}": halving(width, width, norm) for i, width in enumerate(rest, 1)},
-        middle=stack(keeping(last, norm), positive("middle", middle)),
+        middle=stack(keeping(last, norm), positive("middle", middle), unroll=unroll),
         exit=serial(separable(2 * last, norm), relu),
         pool=global_avg_pool(),
         head=dense(positive("classes", classes)),
@@ -147,10 +151,3 @@ def valid_conv(features: int, stride: int, norm: Norm) -> Layer:
         features, (3, 3), stride=stride, padding="VALID", use_bias=False, kernel_init=HE
     )
     return serial(conv=kernel, norm=norm(), activation=relu)
-
-
-def _sizes(name: str, values: Sequence[int], number: int) -> list[int]:
-    sizes = [positive(name, value) for value in values]
-    if len(sizes) != number:
-        raise ConfigError(f"{name} is {number} numbers of features, got {values!r}")
-    return sizes

@@ -93,16 +93,21 @@ def test_stages_have_the_shapes_of_the_paper(model, shape, named, stages):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: models.alexnet(widths=(1, 2)), "widths are those of five convolutions, got 2"),
+        (lambda: models.alexnet(widths=(1, 2)), "widths are 5 positive ints, got (1, 2)"),
         (lambda: models.alexnet(widths=(2, 3, 4, 4, 4)), "2 groups do not divide 3 features"),
         (lambda: models.alexnet_small(hidden=(8, 0)), "hidden is a positive int, got 0"),
         (lambda: models.googlenet(widest_window=7), "widest_window is one of 3, 5, got 7"),
         (lambda: models.inception_small(width=0), "width is a positive int, got 0"),
         (
             lambda: models.xception(stem=(1, 2, 3)),
-            "stem is 2 numbers of features, got (1, 2, 3)",
+            "stem are 2 positive ints, got",
         ),
         (lambda: models.xception(middle=0), "middle is a positive int, got 0"),
+        (lambda: models.xception_small(widths=()), "widths are positive ints, such as"),
+        (
+            lambda: models.vgg_small(widths=8),
+            "widths are positive ints, such as (32, 64), got 8",
+        ),
         (lambda: models.xception_small(widths=(8, -1)), "widths is a positive int, got -1"),
         (
             lambda: models.mobilenet(width=0.0),

@@ -124,7 +124,9 @@ def test_generate_needs_a_model_that_remembers():
 
 READERS = {
     "lstm": models.lstm_classifier(11, 3, features=4, hidden=3),
-    "one way": models.lstm_classifier(11, 3, features=4, hidden=3, layers=1, both_ways=False),
+    "one way": models.lstm_classifier(
+        11, 3, features=4, hidden=3, layers=1, bidirectional=False
+    ),
     "encoder": models.transformer_encoder(11, **OPTIONS),
     "gru encoder": models.seq2seq_encoder(11, features=4, hidden=3),
     "gpt": models.gpt(11, **GPT),

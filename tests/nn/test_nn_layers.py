@@ -82,6 +82,7 @@ CASES: list[Case] = [
     ("stack", nn.stack(nn.residual(nn.dense(6)), 3), VECTORS),
     ("stack", nn.stack(block, 3), VECTORS),
     ("stack", nn.stack(block, 2, remat=True), VECTORS),
+    ("stack", nn.stack(block, 3, unroll=True), VECTORS),
     ("stack", nn.stack(nn.stack(block, 2), 2), VECTORS),
     ("ensemble", nn.ensemble(nn.dense(2), 3), VECTORS),
     ("ensemble", nn.ensemble(noisy, 3), VECTORS),

@@ -383,7 +383,7 @@ def test_the_transformer_is_that_of_torch(norm_first):
 
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_the_classifier_of_lstms_is_that_of_torch(both_ways):
-    model = models.lstm_classifier(11, 3, features=4, hidden=5, both_ways=both_ways)
+    model = models.lstm_classifier(11, 3, features=4, hidden=5, bidirectional=both_ways)
     tokens, lengths = ids(3, 7), np.array([7, 4, 1])
 
     def lstm(p, x):
@@ -408,6 +408,49 @@ def test_the_classifier_of_lstms_is_that_of_torch(both_ways):
         return linear(p["head"], lstm(second, x)[1])
 
     agrees(model, classifier, tokens, np.arange(7) < lengths[:, None])
+
+
+def gru(p, h, x):
+    """The reset gate before the product, which PyTorch has no layer for."""
+    kernels, recurrent = p["kernel"].chunk(3, 1), p["recurrent_kernel"].chunk(3, 1)
+    z, r, n = (x @ k + b for k, b in zip(kernels, p["bias"].chunk(3), strict=True))
+    z, r = torch.sigmoid(z + h @ recurrent[0]), torch.sigmoid(r + h @ recurrent[1])
+    return z * h + (1 - z) * torch.tanh(n + (r * h) @ recurrent[2])
+
+
+def test_seq2seq_is_its_loop_in_torch():
+    model = models.seq2seq(11, 13, features=4, hidden=6)
+    source, target = ids(3, 7), ids(3, 5)
+    valid = np.arange(7) < np.array([[7], [5], [2]])
+
+    def read(p, x, valid, steps):
+        h, outputs = torch.zeros(3, 6).double(), {}
+        for t in steps:
+            now = valid[:, t, None]
+            h = torch.where(now, gru(p, h, x[:, t]), h)
+            outputs[t] = torch.where(now, h, 0.0)
+        return torch.stack([outputs[t] for t in range(7)], 1)
+
+    def seq2seq(p, s, source, target, valid):
+        x = F.embedding(source, p["encoder"]["embed"]["embedding"])
+        both = p["encoder"]["read"]
+        memory = [read(both["forward"], x, valid, range(7))]
+        memory.append(read(both["backward"], x, valid, reversed(range(7))))
+        memory, p = torch.cat(memory, -1), p["decoder"]
+        h = torch.tanh(linear(p["start"]["dense_0"], memory[:, 0]))
+        align, logits = p["write"]["align"], []
+        for x in F.embedding(target, p["embed"]["embedding"]).unbind(1):
+            query = (h @ align["query"]["kernel"])[:, None]
+            scores = torch.tanh(query + memory @ align["key"]["kernel"]) @ align["scale"]
+            weights = scores.masked_fill(~valid, -torch.inf).softmax(-1)
+            context = (weights[..., None] * memory).sum(1)
+            h = gru(p["write"]["cell"], h, torch.cat([x, context], -1))
+            pairs = linear(p["head"]["maxout_0"]["affine"], torch.cat([h, context, x], -1))
+            best = pairs.reshape(3, -1, 2).amax(-1)
+            logits.append(linear(p["head"]["dense_0"], best))
+        return torch.stack(logits, 1)
+
+    agrees(model, seq2seq, source, target, valid)
 
 
 # Keras: variables of its applications, found by the names of their layers.
