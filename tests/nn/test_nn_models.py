@@ -1,4 +1,7 @@
-"""Every architecture, very small: it trains, and keeps the promises of a layer."""
+"""Every architecture, very small, trains, and infers example by example.
+
+`check_layer` would take minutes on these: it is for their parts.
+"""
 
 import functools
 import math
@@ -6,7 +9,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from promises import Case, arrays, each, keeps_its_promises
+from promises import Case, arrays, each
 
 from jdl import Layer, losses, models, nn
 
@@ -31,8 +34,8 @@ CASES: list[Case] = [
     ),
     ("lstm_classifier", models.lstm_classifier(11, 3, layers=1, hidden=3), ("ids", 2, 5)),
     ("mobilenet", models.mobilenet(3, width=0.1, activation=nn.relu6), (2, 32, 32, 1)),
-    ("mobilenet_v2", models.mobilenet_v2(3, width=0.1), (2, 32, 32, 1)),
-    ("resnet", models.resnet(18, 3, width=2), (2, 32, 32, 1)),
+    ("mobilenet_v2", models.mobilenet_v2(3, width=0.1, unroll=False), (2, 32, 32, 1)),
+    ("resnet", models.resnet(18, 3, width=2, unroll=False), (2, 32, 32, 1)),
     ("resnet_cifar", models.resnet_cifar(14, 3, width=2, norm=norm), (2, 8, 9, 1)),
     ("resnet_v2", models.resnet_v2(50, 3, width=1), (2, 32, 32, 1)),
     (
@@ -71,7 +74,6 @@ CASES: list[Case] = [
         (2, 8, 12, 1),
     ),
     ("wide_resnet", models.wide_resnet(10, 2, 3, width=1, rate=0.3), (2, 8, 8, 1)),
-    ("wide_resnet", models.wide_resnet(16, 1, 3, width=2), (2, 8, 8, 1)),
     (
         "xception",
         models.xception(3, stem=(2, 3), entry=(4, 5), middle=2, exit=(6, 7, 8)),
@@ -79,7 +81,8 @@ CASES: list[Case] = [
     ),
     ("xception_small", models.xception_small(3, widths=(2, 3)), (2, 8, 8, 1)),
 ]
-WHOLE = ["vgg_small"]  # through all of `check_layer`, which takes long
+
+LARGE = {"googlenet", "mobilenet_v2", "xception"}  # made of the blocks of others that train
 
 
 def variables(model: Layer, *inputs) -> tuple:
@@ -97,13 +100,8 @@ def variables(model: Layer, *inputs) -> tuple:
     return jax.tree_util.tree_map_with_path(fill, tuple(like))
 
 
-@each([case for case in CASES if case[0] in WHOLE])
-def test_a_model_keeps_the_promises_of_a_layer(made: Layer, shape: tuple):
-    keeps_its_promises(made, shape)
-
-
-@each(CASES)
-def test_every_model_trains_three_steps(made: Layer, shape: tuple):
+@each([case for case in CASES if case[0] not in LARGE])
+def test_every_kind_of_model_trains_three_steps(made: Layer, shape: tuple):
     inputs = arrays(shape)
     params, state = variables(made, *inputs)
     key = jax.random.key(1)
