@@ -1,5 +1,6 @@
 """What a layer is made of: arrays to train, arrays to carry, keys, and the training flag."""
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,8 +57,22 @@ class Slot:
             raise
         except (IndexError, AttributeError, TypeError) as error:
             raise ShapeError(
-                f"the inputs do not tell the shape of {name!r}: {error}"
+                f"the inputs do not tell the shape of {name!r}: "
+                f"{_unmatched(self.shape, inputs) or error}"
             ) from error
+
+
+def _unmatched(shape: Callable[..., Shape], inputs: tuple) -> str:
+    """What to do where the number of inputs is wrong, and nothing where it is not."""
+    signature = inspect.signature(shape)
+    try:
+        signature.bind(*inputs)
+    except TypeError:
+        return (
+            f"it takes ({', '.join(signature.parameters)}), got {len(inputs)} inputs; a "
+            "recurrent cell runs over a sequence in nn.rnn(cell)"
+        )
+    return ""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def batch_norm(
     entry leaves the running statistics as they were.
 
     Args:
-      momentum: how much of the running statistics stays, in [0, 1).
+      momentum: how much of the running statistics stays, in [0, 1). They are those of the last
+        1 / (1 - momentum) steps or so: take 0.9 for a run of a few hundred.
       epsilon: added to the variance.
       use_scale, use_bias: whether to learn `scale` and `bias`, each `[d]`.
 

@@ -23,6 +23,7 @@ NAMES = {
 _MODES = {"REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}  # as jnp.pad has them
 PADDINGS = ("SAME", "VALID", "CAUSAL")
 ALL_PADDINGS = (*PADDINGS, *_MODES)
+_MISSING_AXIS = ": add a batch axis with x[None], or one of channels with x[..., None]"
 
 
 class Windows(NamedTuple):
@@ -174,7 +175,7 @@ def check_space(x: Array, rank: int, only_rank: bool, what: str) -> None:
     if len(x.shape) < rank + 2:
         raise ShapeError(
             f"{what} over {rank} axes expects [{NAMES[rank]}], got {show(x)}"
-            + (": add a batch axis with x[None]" if len(x.shape) == rank + 1 else "")
+            + (_MISSING_AXIS if len(x.shape) == rank + 1 else "")
         )
     if only_rank and len(x.shape) != 3:
         raise ShapeError(

@@ -12,7 +12,7 @@ from jdl.metrics import as_floats
 from jdl.train.batches import check_data, padded
 from jdl.train.objective import inputs_of
 from jdl.train.programs import merge_logs
-from jdl.train.state import Learner, TrainState
+from jdl.train.state import Learner, TrainState, check_learner
 
 
 def evaluate(
@@ -38,6 +38,7 @@ def evaluate(
       >>> sorted(evaluate(rule, train, data))
       ['loss']
     """
+    check_learner("evaluate", learner)
     check_data(data, batch_size)
     learner.check(data)
     return measure(learner, train, data, batch_size)

@@ -21,7 +21,7 @@ from jdl.train.programs import (
     step_program,
 )
 from jdl.train.progress import Reporter, reporter
-from jdl.train.state import Learner, Logs, TrainState
+from jdl.train.state import Learner, Logs, TrainState, check_learner
 from jdl.tree import paths
 
 Callback = Callable[[str, TrainState, Mapping[str, Any]], str | None]
@@ -81,6 +81,7 @@ def fit(
       >>> int(state.step), history["epoch"]
       (3, [1, 2, 3])
     """
+    check_learner("fit", learner)
     size = min(check_data(data, batch_size), batch_size)
     learner.check(data)
     if validation is not None:

@@ -91,8 +91,9 @@ class Bar(Silent):
         self.progress.update(self.task, completed=step)
 
     def epoch(self, record: Mapping[str, Any]) -> None:
-        """Prints the record above the bar."""
+        """Prints the record above the bar, and shows it in the bar."""
         self.progress.console.print(line(record), highlight=False)
+        self.progress.update(self.task, description=line(record))
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

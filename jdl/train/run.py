@@ -8,7 +8,7 @@ import numpy as np
 
 from jdl.core import Array, ConfigError
 from jdl.train.batches import check_data, order, steps_of, take
-from jdl.train.state import Learner, Logs, TrainState
+from jdl.train.state import Learner, Logs, TrainState, check_learner
 
 
 def run(
@@ -43,6 +43,7 @@ def run(
       >>> logs["loss"].total.shape
       (5, 7)
     """
+    check_learner("run", learner)
     length = check_data(data, batch_size)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ConfigError(f"steps is a positive int, got {steps!r}")

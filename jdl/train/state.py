@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jdl.core import Array, Tree, Variables
+from jdl.core import Array, ConfigError, Tree, Variables
 from jdl.metrics import Metric
 
 Logs = Mapping[str, Any]  # states of metrics, `Mean` where no metric has the name
@@ -65,3 +65,16 @@ class Learner(NamedTuple):
     evaluate: Callable[[TrainState, Batch], Logs]
     metrics: Mapping[str, Metric] = {}
     check: Callable[[Batch], None] = lambda batch: None
+
+
+def check_learner(what: str, value: Any) -> None:
+    """Refuses a model or an objective where a learner is meant.
+
+    Raises:
+      ConfigError: `value` is no Learner.
+    """
+    if not isinstance(value, Learner):
+        raise ConfigError(
+            f"{what} takes a Learner, got {type(value).__name__}: make one with "
+            "jdl.learner(jdl.supervised(model, loss), optimizer)"
+        )

@@ -129,6 +129,11 @@ def _digest(leaves: dict[str, np.ndarray]) -> str:
 
 
 def _host(name: str, leaf: Any) -> np.ndarray:
+    if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+        raise CheckpointError(
+            f"{name!r} is a random key, which a file of weights does not hold: save the "
+            "weights of a TrainState with jdl.Variables(state.params, state.state)"
+        )
     try:
         array = np.asarray(jax.device_get(leaf))
     except TypeError as error:

@@ -287,3 +287,9 @@ X = jnp.ones((2, 4))
 def test_wrong_inputs_are_refused(cell, carry, x, error, text):
     with pytest.raises(error, match=text):
         cell.init(jax.random.key(0), carry, x)
+
+
+def test_a_cell_in_place_of_a_layer_says_what_to_do():
+    model = nn.serial(nn.lstm(4), nn.dense(2))
+    with pytest.raises(ShapeError, match=r"takes .*x.*got 1 inputs.*nn.rnn\(cell\)"):
+        model.init(jax.random.key(0), jnp.ones((2, 5, 3)))

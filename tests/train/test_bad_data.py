@@ -266,6 +266,17 @@ def test_a_last_batch_that_the_model_refuses_is_refused_before_the_first_step():
     quiet(rule, data, key=KEY, epochs=1, batch_size=4)
 
 
+@pytest.mark.parametrize("way", ["fit", "run", "evaluate"])
+def test_a_model_is_no_learner(way):
+    calls = {
+        "fit": lambda: quiet(MODEL, (X, Y), key=KEY, epochs=1),
+        "run": lambda: run(MODEL, (X, Y), KEY, steps=1),
+        "evaluate": lambda: evaluate(MODEL, STATE, (X, Y)),
+    }
+    with raises(jdl.ConfigError, f"{way} takes a Learner, got Layer: make one with"):
+        calls[way]()
+
+
 ERRORS = [e for e in vars(jdl).values() if isinstance(e, type) and issubclass(e, jdl.Error)]
 
 

@@ -263,3 +263,10 @@ def test_a_place_that_cannot_be_written_is_named(path, variables):
     with pytest.raises(jdl.CheckpointError, match="cannot write"):
         save(path / "below_a_file", variables)
     assert_same(load(path, like=variables), variables)
+
+
+def test_a_train_state_says_how_to_save_its_weights(tmp_path):
+    state = {"params": np.zeros(3, np.float32), "key": jax.random.key(0)}
+    with pytest.raises(jdl.CheckpointError, match="'key' is a random key.*jdl.Variables"):
+        jdl.save(tmp_path / "a.safetensors", state)
+    assert list(tmp_path.iterdir()) == []
