@@ -46,6 +46,7 @@ from jdl.nn.activation import (
     tanh_shrink,
     threshold,
 )
+from jdl.nn.adaptive_softmax import adaptive_log_softmax
 from jdl.nn.attention import additive_attention, attention
 from jdl.nn.attention_masks import causal_mask, padding_mask, window_mask
 from jdl.nn.bidirectional import bidirectional
@@ -127,6 +128,7 @@ from jdl.nn.weight_norm import weight_norm, weight_standardization
 
 __all__ = [
     "adaptive_avg_pool",
+    "adaptive_log_softmax",
     "adaptive_max_pool",
     "add",
     "additive_attention",

@@ -12,6 +12,7 @@ CASES: list[Case] = [
     ("ternary_dense", nn.ternary_dense(3), VECTORS),
     ("ternary_dense", nn.ternary_dense(3, threshold=0.2, use_bias=False), SEQUENCES),
     ("bilinear", nn.bilinear(3), ((4, 6), (4, 5))),
+    ("adaptive_log_softmax", nn.adaptive_log_softmax(9, (3, 5), divisor=2.0), VECTORS),
     ("dense_general", nn.dense_general((2, 3), axis=(-1, 1), use_bias=False), SEQUENCES),
     ("dense_general", nn.dense_general((2, 3), axis=-1, batch_axis=1), (2, 3, 4, 5)),
     ("dense_general", nn.dense_general(2, axis=1, batch_axis=(-1, 2)), (2, 3, 4, 5)),
@@ -260,3 +261,30 @@ def test_a_kernel_for_another_size_is_named():
     params = made.init(jax.random.key(0), jnp.ones((2, 3))).params
     with pytest.raises(ShapeError, match=r"'kernel' has shape \[3, 2\], .* need \[4, 2\]"):
         made.apply(params, {}, jnp.ones((2, 4)))
+
+
+def test_adaptive_softmax_has_probabilities_of_all_classes_in_fewer_parameters():
+    made = nn.adaptive_log_softmax(40, (4, 10), divisor=2.0, use_bias=True)
+    (x,) = arrays((3, 8))
+    params = ones_for(made, x)
+    assert jax.tree.map(jnp.shape, params) == {
+        "head": {"kernel": (8, 6), "bias": (6,)},
+        "groups_0": {"down": (8, 4), "up": (4, 6)},
+        "groups_1": {"down": (8, 2), "up": (2, 30)},
+    }
+    p = np.exp(made.apply(params, {}, x)[0])
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+    head = np.array(jax.nn.softmax(x @ params["head"]["kernel"] + params["head"]["bias"]))
+    for group, (start, end) in enumerate([(4, 10), (10, 40)]):
+        np.testing.assert_allclose(p[:, start:end].sum(1), head[:, 4 + group], rtol=1e-4)
+
+
+@pytest.mark.parametrize("cutoffs", [(), (3, 3), (5, 2), (4, 9), (0, 2), (2.5,)], ids=str)
+def test_adaptive_softmax_refuses_cutoffs_that_do_not_rise(cutoffs):
+    with pytest.raises(ConfigError, match="cutoffs"):
+        nn.adaptive_log_softmax(9, cutoffs)
+
+
+def test_adaptive_softmax_refuses_groups_without_features():
+    with pytest.raises(ShapeError, match=r"3 // 4.0 is 0, use a smaller divisor"):
+        nn.adaptive_log_softmax(9, (3,)).init(jax.random.key(0), jnp.ones((2, 3)))

@@ -242,3 +242,30 @@ def test_maxout_is_its_formula_in_torch(pieces):
         return affine.unflatten(-1, (3, pieces)).amax(-1)
 
     agrees_with_torch(nn.maxout(3, pieces), maxout, floats(4, 6))
+
+
+class LogProb(torch.nn.Module):
+    """The log-probabilities of an adaptive softmax as the call of a module."""
+
+    def __init__(self, *args):
+        super().__init__()
+        self.of = torch.nn.AdaptiveLogSoftmaxWithLoss(*args)
+
+    def forward(self, x):
+        return self.of.log_prob(x)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_adaptive_log_softmax_is_that_of_torch(use_bias):
+    def log_prob(params, state, x):
+        arrays = {"of.head.weight": params["head"]["kernel"].T}
+        if use_bias:
+            arrays["of.head.bias"] = params["head"]["bias"]
+        for group in range(2):
+            part = params[f"groups_{group}"]
+            arrays[f"of.tail.{group}.0.weight"] = part["down"].T
+            arrays[f"of.tail.{group}.1.weight"] = part["up"].T
+        return torch.func.functional_call(LogProb(8, 20, [4, 11], 2.0, use_bias), arrays, x)
+
+    made = nn.adaptive_log_softmax(20, (4, 11), divisor=2.0, use_bias=use_bias)
+    agrees_with_torch(made, log_prob, floats(5, 8))
