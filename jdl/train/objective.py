@@ -13,6 +13,7 @@ from jdl.core.show import show
 from jdl.losses import Report
 from jdl.losses.report import report_of, total_of
 from jdl.metrics import Mean, Metric
+from jdl.metrics.figures import check_scalar
 from jdl.train.state import Aux, Batch, Objective
 
 RESERVED = ("loss", "epoch", "step", "seconds", "examples_per_second")
@@ -37,7 +38,8 @@ def supervised(
 
     Raises:
       ConfigError: an argument is something else, or a metric has a name that records use.
-      ShapeError: at trace time, if the loss is not one number an example.
+      ShapeError: at trace time, if the loss is not one number an example;
+        or a metric computes more than one number, which records do not hold.
       DataError: on the host, if the values of the data make no sense.
 
     Example:
@@ -104,6 +106,7 @@ def _checked(model: Any, loss: Any, metrics: Any) -> dict[str, Metric]:
                 f"a record has its own {name!r}: give the metric a name that is none of "
                 f"{', '.join(RESERVED)}, and does not begin with validation_"
             )
+        check_scalar(name, jax.eval_shape(lambda m=metric: m.compute(m.init())))
     return dict(metrics)
 
 
