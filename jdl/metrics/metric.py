@@ -41,8 +41,7 @@ class Metric(NamedTuple):
       compute: `state -> value`; NaN where nothing was counted.
 
     Example:
-      >>> from jdl import metrics
-      >>> metric = metrics.mae()
+      >>> metric = mean(lambda prediction, target: jnp.abs(prediction - target))
       >>> metric(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
       Array(1., dtype=float32)
       >>> state = metric.update(metric.init(), jnp.array([1.0]), jnp.array([1.0]), None)

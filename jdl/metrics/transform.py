@@ -30,9 +30,9 @@ def on(name: str | int, metric: Metric) -> Metric:
 
     Example:
       >>> from jdl import metrics
-      >>> metric = on("size", metrics.mae())
-      >>> metric({"kind": jnp.zeros((2, 3)), "size": jnp.ones(2)}, {"size": jnp.zeros(2)})
-      Array(1., dtype=float32)
+      >>> metric = on("kind", metrics.accuracy())
+      >>> metric({"kind": jnp.eye(3), "size": jnp.ones(3)}, {"kind": jnp.array([0, 1, 1])})
+      Array(0.6666667, dtype=float32)
     """
     check_metric("on", metric)
 
@@ -60,9 +60,9 @@ def then(metric: Metric, function: Callable[[Array], Array]) -> Metric:
 
     Example:
       >>> from jdl import metrics
-      >>> second = then(metrics.recall(classes=3, average=None), lambda recall: recall[1])
-      >>> second(jnp.array([0, 1, 1]), jnp.array([0, 1, 0]))
-      Array(1., dtype=float32)
+      >>> error = then(metrics.accuracy(), lambda share: 1 - share)
+      >>> error(jnp.eye(2), jnp.array([0, 0]))
+      Array(0.5, dtype=float32)
     """
     check_metric("then", metric)
     return metric._replace(compute=lambda state: function(metric.compute(state)))
@@ -117,16 +117,19 @@ def merge_devices(metric: Metric, state: Any, axis_name: str) -> Any:
 
     Example:
       >>> from jdl import metrics
-      >>> metric = metrics.pearson()
-      >>> def part(prediction, target):
-      ...     state = metric.update(metric.init(), prediction, target, None)
+      >>> metric = metrics.accuracy()
+      >>> def part(logits, labels):
+      ...     state = metric.update(metric.init(), logits, labels, None)
       ...     return metric.compute(merge_devices(metric, state, "device"))
-      >>> x = jnp.arange(6.0).reshape(2, 3)
-      >>> jax.vmap(part, axis_name="device")(x, 2 * x)
-      Array([1., 1.], dtype=float32)
+      >>> labels = jnp.array([[0, 1], [0, 0]])
+      >>> jax.vmap(part, axis_name="device")(jnp.stack([jnp.eye(2)] * 2), labels)
+      Array([0.75, 0.75], dtype=float32)
     """
     states = jax.lax.all_gather(state, axis_name)
-    merge = lambda total, one: (metric.merge(total, one), None)
+
+    def merge(total: Any, one: Any) -> tuple[Any, None]:
+        return metric.merge(total, one), None
+
     return jax.lax.scan(merge, metric.init(), states)[0]
 
 
