@@ -62,7 +62,14 @@ class TransformError(Error, RuntimeError):
 
 
 class DataError(Error, ValueError):
-    """The values of the data make no sense."""
+    """The values of the data make no sense.
+
+    Attributes:
+      result: where data failed in the middle of a run, what `jdl.fit` would have returned for
+        the steps before; else None.
+    """
+
+    result: Any = None
 
 
 class DataMissing(DataError, FileNotFoundError):
@@ -74,6 +81,16 @@ class DivergenceError(Error, FloatingPointError):
 
     Attributes:
       result: what `jdl.fit` would have returned for the epochs before: state and history.
+    """
+
+    result: Any = None
+
+
+class HookError(Error, RuntimeError):
+    """A hook of a run raised an error, which is this one's cause.
+
+    Attributes:
+      result: what `jdl.fit` would have returned for the steps before: state and history.
     """
 
     result: Any = None

@@ -1,0 +1,161 @@
+"""Hooks: functions that `fit` tells how a run goes, and that answer what to do."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jdl.core import ConfigError, HookError
+from jdl.core.show import show
+from jdl.train.state import TrainState
+
+EVENTS = ("begin", "step", "epoch", "end", "interrupt")
+Action = TrainState | str | None
+Callback = Callable[[str, TrainState, Mapping[str, Any]], Action]
+
+
+class Figures(Mapping[str, Any]):
+    """What a hook is told: figures by name. To read those of the model waits for the device.
+
+    `epoch` and `step` are there without a wait. At the end of an epoch it is the epoch's record;
+    after a step it is what was counted since the epoch began, to be read before the hook returns.
+
+    Attributes:
+      history: the records of the epochs that ended, this one included.
+      position: where in the data the run stands, in values that JSON can hold.
+
+    Example:
+      >>> figures = Figures({"epoch": 1, "step": 3}, lambda: {"loss": 0.5})
+      >>> figures["step"], figures["loss"], list(figures)
+      (3, 0.5, ['epoch', 'step', 'loss'])
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, Any],
+        read: Callable[[], Mapping[str, Any]] = dict,
+        history: Sequence[Mapping[str, Any]] = (),
+        position: Callable[[], Mapping[str, Any]] = dict,
+    ):
+        self.history = history
+        self._known, self._read, self._position = known, read, position
+
+    @functools.cached_property
+    def position(self) -> Mapping[str, Any]:
+        """Where in the data the run stands, in values that JSON can hold."""
+        return self._position()
+
+    @functools.cached_property
+    def _all(self) -> Mapping[str, Any]:
+        return {**self._known, **self._read()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._known[name] if name in self._known else self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __repr__(self) -> str:
+        return f"Figures({dict(self._known)})"
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A function and the events that it is told of; `on` makes one."""
+
+    function: Callback
+    events: tuple[str, ...] = ("epoch",)
+
+    def __call__(self, event: str, state: TrainState, figures: Mapping[str, Any]) -> Action:
+        """What the function answers."""
+        return self.function(event, state, figures)
+
+    def __repr__(self) -> str:
+        return show(self.function)
+
+
+def on(*events: str) -> Callable[[Callback], Hook]:
+    """A decorator that says of which events a hook is told; a plain function is of `"epoch"`.
+
+    A hook is `(event, state, figures) -> action`. The events are
+
+    - `"begin"`: before the first step;
+    - `"step"`: after each program of steps. The state is lent: copy what is to be kept;
+    - `"epoch"`: an epoch ended; `figures` is its record;
+    - `"end"`: the run ended. `fit` returns the state that a hook answers, if one does;
+    - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or another hook's error: save.
+
+    The action is None, `"stop"` to end the run here, or a TrainState of the same step and shapes
+    to go on from (at the end of any step). At `"interrupt"` it is `"saved"` where the same
+    command can go on from here, which sets the exit code.
+
+    Raises:
+      ConfigError: there is no such event.
+
+    Example:
+      >>> @on("begin", "end")
+      ... def tell(event, state, figures):
+      ...     print(event, figures["step"])
+      >>> tell.events
+      ('begin', 'end')
+    """
+    if not events or set(events) - set(EVENTS):
+        raise ConfigError(f"events are some of {', '.join(map(repr, EVENTS))}, got {events!r}")
+    return functools.partial(Hook, events=events)
+
+
+class Hooks:
+    """The hooks of a run, told in turn."""
+
+    def __init__(self, callbacks: Iterable[Callback]):
+        callbacks = tuple(callbacks)
+        for callback in callbacks:
+            if not callable(callback):
+                raise ConfigError(
+                    "callbacks are functions (event, state, figures) -> action, "
+                    f"got {show(callback)}"
+                )
+        self.all = tuple(c if isinstance(c, Hook) else Hook(c) for c in callbacks)
+        self.failed: list[Hook] = []
+
+    def wants(self, event: str) -> bool:
+        """Whether any is to be told."""
+        return any(event in hook.events for hook in self.all)
+
+    def tell(
+        self, event: str, state: TrainState, figures: Figures
+    ) -> tuple[TrainState, set[str]]:
+        """The state to go on from, and the words that were answered.
+
+        Raises:
+          HookError: a hook raised an error, or answered what is no action; names it.
+        """
+        words: set[str] = set()
+        for hook in self.all:
+            if event not in hook.events or hook in self.failed:
+                continue
+            try:
+                action = hook(event, state, figures)
+            except Exception as error:
+                self.failed.append(hook)
+                reason = f"raised {type(error).__name__}: {error}"
+                raise HookError(_failed(hook, event, reason)) from error
+            if isinstance(action, TrainState):
+                state = action
+            elif isinstance(action, str) and action in ("stop", "saved"):
+                words.add(action)
+            elif action is not None:
+                self.failed.append(hook)
+                reason = f"answered {show(action)}, which is no action: None, 'stop', a TrainState"
+                raise HookError(_failed(hook, event, reason))
+        return state, words
+
+
+def _failed(hook: Hook, event: str, reason: str) -> str:
+    return (
+        f"the hook {hook!r} {reason} (event {event!r}); this error's `result` has the run "
+        "to here: state and history"
+    )
