@@ -25,7 +25,7 @@ def history(history: Any, path: Path = None) -> Any:
     Raises:
       ExtraMissing: matplotlib is not installed.
     """
-    skip = {"epoch", "step", "seconds", "examples_per_second"}
+    skip = {"epoch", "step", "seconds", "examples_per_second", "compile_seconds"}
     names = [n for n in history.columns if n not in skip and not n.startswith("validation_")]
     figure, axes = _figure(len(names), 3.6, 3.0)
     for axis, name in zip(axes, names, strict=True):

@@ -1,18 +1,20 @@
 """Figures and predictions of a trained model, exact however the data are cut."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from jdl.core import Layer, ShapeError
+from jdl.core import DataError, Layer, ShapeError
 from jdl.core.show import show
 from jdl.metrics import as_floats
 from jdl.train.batches import check_data, padded
 from jdl.train.objective import inputs_of
 from jdl.train.programs import merge_logs
-from jdl.train.state import Learner, TrainState, check_learner
+from jdl.train.sources import Examples, examples_of, hosted, is_arrays, source_of
+from jdl.train.state import Batch, Learner, TrainState, check_learner
 
 
 def evaluate(
@@ -23,7 +25,7 @@ def evaluate(
     Args:
       learner: the training rule.
       train: the state to judge.
-      data: arrays `(x, y)` or `(x, y, weight)`.
+      data: arrays `(x, y)` or `(x, y, weight)`, or examples by number or batches, as in `fit`.
       batch_size: examples a program; the result does not depend on it.
 
     Raises:
@@ -39,21 +41,49 @@ def evaluate(
       ['loss']
     """
     check_learner("evaluate", learner)
-    check_data(data, batch_size)
-    learner.check(data)
+    check_held_out(learner, data, batch_size)
     return measure(learner, train, data, batch_size)
+
+
+def check_held_out(learner: Learner, data: Any, batch_size: int) -> None:
+    """Refuses arrays that make no sense; of other data the batches are looked at as they come.
+
+    Raises:
+      DataError, ConfigError: see there.
+    """
+    arrays = is_arrays(data)
+    check_data(data if arrays else (np.zeros(1),), batch_size)
+    if arrays:
+        learner.check(data)
 
 
 def measure(
     learner: Learner, train: TrainState, data: Any, batch_size: int = 512
 ) -> dict[str, float]:
-    """The figures of `evaluate`, for data that were checked before."""
-    length = len(jax.tree.leaves(data)[0])
+    """The figures of `evaluate`, for arrays that were checked before."""
     step, total = _compiled(learner.evaluate), None
-    for batch in padded(data, min(batch_size, length)):
+    for batch in _batches(learner, data, batch_size):
         logs = step(train, batch)
         total = logs if total is None else merge_logs(learner, total, logs)
-    return as_floats(dict(total or {}), dict(learner.metrics))
+    if total is None:
+        raise DataError("the data to evaluate have no batch: an iterator is used up once")
+    return as_floats(dict(total), dict(learner.metrics))
+
+
+def _batches(learner: Learner, data: Any, batch_size: int) -> Iterator[Batch]:
+    """All examples once, in batches of one size: the last is padded with weight zero."""
+    if is_arrays(data):
+        length = len(jax.tree.leaves(data)[0])
+        yield from padded(data, min(batch_size, length))
+        return
+    source, first = source_of(data, batch_size), 0
+    for batch in source.in_order() if isinstance(source, Examples) else data:
+        batch = hosted(batch)
+        size = examples_of(batch)
+        if not first:
+            learner.check(batch)
+            first = size
+        yield from padded(batch, first)
 
 
 def predict(model: Layer, variables: Any, x: Any, *, batch_size: int = 512) -> Any:

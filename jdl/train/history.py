@@ -1,8 +1,11 @@
 """What a run reported: a record an epoch."""
 
+import contextlib
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, float]
@@ -70,9 +73,41 @@ class History(Sequence):
         return plot.history(self, path)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the records as JSON lines."""
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(dict(record)) + "\n" for record in self.records)
+        """Writes the records as JSON lines: the whole file or, on an error, nothing.
+
+        What is not finite becomes `null`, as JSON has no other word for it.
+        """
+        write_lines(path, (json_line(record) for record in self.records))
+
+
+def json_line(record: Record) -> str:
+    """A record as one line of JSON; what is not finite is `null`.
+
+    Example:
+      >>> json_line({"epoch": 1, "loss": float("nan")})
+      '{"epoch": 1, "loss": null}'
+    """
+    kept = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(kept, allow_nan=False)
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Writes a text file that appears whole or not at all."""
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = os.path.join(folder, f".saving-{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,14 @@
 """Hooks: functions that `fit` tells how a run goes, and that answer what to do."""
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jdl.core import ConfigError, HookError
 from jdl.core.show import show
+from jdl.train.start import check_state
 from jdl.train.state import TrainState
 
 EVENTS = ("begin", "step", "epoch", "end", "interrupt")
@@ -131,31 +133,41 @@ class Hooks:
         """The state to go on from, and the words that were answered.
 
         Raises:
-          HookError: a hook raised an error, or answered what is no action; names it.
+          HookError: a hook raised an error, or answered what is no action; names it. At
+            `"interrupt"` that is a warning, and the others are told too.
         """
         words: set[str] = set()
         for hook in self.all:
             if event not in hook.events or hook in self.failed:
                 continue
             try:
-                action = hook(event, state, figures)
+                state, word = _answer(event, state, hook(event, state, figures))
             except Exception as error:
                 self.failed.append(hook)
-                reason = f"raised {type(error).__name__}: {error}"
-                raise HookError(_failed(hook, event, reason)) from error
-            if isinstance(action, TrainState):
-                state = action
-            elif isinstance(action, str) and action in ("stop", "saved"):
-                words.add(action)
-            elif action is not None:
-                self.failed.append(hook)
-                reason = f"answered {show(action)}, which is no action: None, 'stop', a TrainState"
-                raise HookError(_failed(hook, event, reason))
+                reason = (
+                    f"the hook {hook!r} raised {type(error).__name__} at {event!r}: {error}"
+                )
+                if event != "interrupt":
+                    note = "; this error's `result` is the run to here: state and history"
+                    raise HookError(reason + note) from error
+                warnings.warn(reason, stacklevel=2)
+            else:
+                words |= word
         return state, words
 
 
-def _failed(hook: Hook, event: str, reason: str) -> str:
-    return (
-        f"the hook {hook!r} {reason} (event {event!r}); this error's `result` has the run "
-        "to here: state and history"
-    )
+def _answer(event: str, state: TrainState, action: Any) -> tuple[TrainState, set[str]]:
+    """The state to go on from, and the word that was answered, if one was."""
+    if action is None:
+        return state, set()
+    if isinstance(action, str) and action in ("stop", "saved"):
+        return state, {action}
+    if not isinstance(action, TrainState):
+        raise ConfigError(f"an action is None, 'stop' or a TrainState, got {show(action)}")
+    check_state(action, state)
+    if event != "end" and int(action.step) != int(state.step):
+        raise ConfigError(
+            f"an action is a state of step {int(state.step)}, got one of {int(action.step)}: "
+            "the order of the data follows the step, which only the end may change"
+        )
+    return action, set()

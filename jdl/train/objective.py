@@ -16,7 +16,7 @@ from jdl.metrics import Mean, Metric
 from jdl.metrics.figures import check_scalar
 from jdl.train.state import Aux, Batch, Objective
 
-RESERVED = ("loss", "epoch", "step", "seconds", "examples_per_second")
+RESERVED = ("loss", "epoch", "step", "seconds", "examples_per_second", "compile_seconds")
 _AT_ONCE = 2**24  # numbers that a model puts out
 
 

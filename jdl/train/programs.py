@@ -1,15 +1,11 @@
-"""The compiled programs of a run: one step, or many in a loop, whichever is faster."""
+"""What the programs of a run share: logs, and whether a loop of steps is fast."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jdl.core import Array
 from jdl.metrics import Mean
-from jdl.train.batches import take
 from jdl.train.state import Learner, Logs, TrainState
 
 
@@ -28,30 +24,6 @@ def merge_logs(learner: Learner, first: Logs, second: Logs) -> Logs:
     """The logs of both parts of the data."""
     merge = {name: metric.merge for name, metric in learner.metrics.items()}
     return {name: merge.get(name, Mean.merge)(first[name], second[name]) for name in first}
-
-
-def step_program(learner: Learner) -> Callable[..., tuple[TrainState, Logs]]:
-    """`(train, logs, data, places, start, size) -> (train, logs)`: one step, compiled."""
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1), static_argnums=5)
-    def one(train, logs, data, places, start, size):
-        return _step(learner, train, logs, data, places, start, size)
-
-    return one
-
-
-def loop_program(learner: Learner, size: int) -> Callable[..., tuple[TrainState, Logs]]:
-    """`(train, logs, data, places, first, last) -> (train, logs)`: steps first to last."""
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def many(train, logs, data, places, first, last):
-        def body(i, carry):
-            train, logs = carry
-            return _step(learner, train, logs, data, places, i * size, size)
-
-        return jax.lax.fori_loop(first, last, body, (train, logs))
-
-    return many
 
 
 def prefers_single_steps(learner: Learner, train: TrainState, batch: Any) -> bool:
@@ -75,17 +47,3 @@ def _primitives(jaxpr: Any) -> set[str]:
 
 def _is_program(value: Any) -> bool:
     return hasattr(value, "eqns")
-
-
-def _step(
-    learner: Learner,
-    train: TrainState,
-    logs: Logs,
-    data: Any,
-    places: Array,
-    start: Array,
-    size: int,
-) -> tuple[TrainState, Logs]:
-    rows = jax.lax.dynamic_slice_in_dim(places, start, size)
-    train, new = learner.step(train, take(data, rows))
-    return train, merge_logs(learner, logs, new)

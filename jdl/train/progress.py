@@ -21,7 +21,7 @@ class Reporter(Protocol):
         """The run ended."""
 
 
-def reporter(show: bool, steps: int, start: int) -> Reporter:
+def reporter(show: bool, steps: int | None, start: int) -> Reporter:
     """The reporter that suits the place: none, a bar or lines."""
     if not show:
         return Silent()
@@ -66,7 +66,7 @@ class Lines(Silent):
 class Bar(Silent):
     """A rich progress bar: figures, examples a second and the time left."""
 
-    def __init__(self, steps: int, start: int):
+    def __init__(self, steps: int | None, start: int):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.progress = Progress(
@@ -75,43 +75,53 @@ class Bar(Silent):
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
         )
-        self.task = self.progress.add_task("", total=steps, completed=start)
-        self.shown, self.began, self.examples = 0.0, time.monotonic(), 0
+        self.task = self.progress.add_task("compiling", total=steps, completed=start)
+        self.shown, self.began, self.examples = 0.0, None, 0
         self.progress.start()
 
     def advance(self, step: int, examples: int, logs: Any) -> None:
         """Moves the bar, and reads the figures twice a second."""
-        self.examples += examples
         now = time.monotonic()
+        if self.began is None:
+            self.began, examples = now, 0  # the first program was compiled meanwhile
+        self.examples += examples
         if now - self.shown > 0.5:
             figures = dict(logs())
             figures["examples_per_second"] = self.examples / max(now - self.began, 1e-9)
-            self.progress.update(self.task, description=line(figures))
+            self.progress.update(self.task, description=line(figures, 1000))
             self.shown = now
         self.progress.update(self.task, completed=step)
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """Prints the record above the bar, and shows it in the bar."""
         self.progress.console.print(line(record), highlight=False)
-        self.progress.update(self.task, description=line(record))
+        self.progress.update(self.task, description=line(record, 1000))
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
         self.progress.stop()
 
 
-def line(record: Mapping[str, Any]) -> str:
-    """A record on one line.
+def line(record: Mapping[str, Any], width: int = 80) -> str:
+    """A record on one line, or on more where it is wider.
 
     Example:
       >>> line({"epoch": 3, "loss": 0.25, "examples_per_second": 1234.5})
       'epoch 3  loss 0.2500  examples/s 1,234'
+      >>> print(line({"epoch": 3, "loss": 0.25, "validation_loss": 0.375}, width=24))
+      epoch 3  loss 0.2500
+        validation_loss 0.3750
     """
-    return "  ".join(
-        f"examples/s {value:,.0f}"
-        if name == "examples_per_second"
-        else f"{name} {value:.4f}"
-        if isinstance(value, float)
-        else f"{name} {value}"
-        for name, value in record.items()
-    )
+    lines = [""]
+    for name, value in record.items():
+        item = _item(name, value)
+        if lines[-1] and len(lines[-1]) + len(item) + 2 > width:
+            lines.append("")
+        lines[-1] += "  " * bool(lines[-1] or lines[1:]) + item
+    return "\n".join(lines)
+
+
+def _item(name: str, value: Any) -> str:
+    if name == "examples_per_second":
+        return f"examples/s {value:,.0f}"
+    return f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"

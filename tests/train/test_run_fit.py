@@ -401,8 +401,10 @@ def test_history_has_a_record_an_epoch(tmp_path):
     state, history = quiet(rule, data, key=KEY, epochs=3, batch_size=8, validation=held)
     assert history.columns == [
         *("epoch", "step", "loss", "accuracy", "seconds", "examples_per_second"),
-        *("validation_loss", "validation_accuracy"),
+        *("compile_seconds", "validation_loss", "validation_accuracy"),
     ]
+    assert ["compile_seconds" in record for record in history] == [True, False, False]
+    assert history[0]["compile_seconds"] > 0
     assert history["epoch"] == [1, 2, 3]
     assert history["step"] == [3, 6, 9]
     assert all(value > 0 for value in history["seconds"] + history["examples_per_second"])

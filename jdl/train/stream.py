@@ -1,0 +1,112 @@
+"""Steps over batches from the host: one is on its way to the device while another is used."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from jdl.core import Array, DataError
+from jdl.train.programs import merge_logs
+from jdl.train.retrace import Compiler
+from jdl.train.sources import Examples, Source, examples_of, hosted
+from jdl.train.state import Batch, Learner, Logs, TrainState
+
+ARGUMENTS = ("state", "logs", "x", "y", "weight")
+
+
+class Ready(NamedTuple):
+    """A batch on its way to the device, how many examples it has, and the place behind it."""
+
+    batch: Batch
+    examples: int
+    state: Any
+
+
+class Stream:
+    """How a run goes through batches of the host.
+
+    Attributes:
+      each: steps an epoch, None where only the end of the data tells.
+      batch: the shapes of a whole batch.
+    """
+
+    def __init__(self, learner: Learner, source: Source, compiler: Compiler):
+        first = source.peek()
+        if first is None:
+            raise DataError("the data are empty: the iterator has no batch")
+        first = hosted(first)
+        learner.check(first)
+        self.source, self.each = source, source.each
+        self.batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, _dtype(a)), first)
+        self.size = examples_of(first)
+        step = _step(learner)
+        self._step = compiler("a step", step, ARGUMENTS, donate_argnums=(0, 1))
+        self._last = compiler("the last step of an epoch", step, ARGUMENTS, donate_argnums=(0, 1))
+        self._behind: Any = None
+        self._next: Ready | None = None
+
+    def prepare(self, train: TrainState) -> None:
+        """Nothing: the sizes of batches to come are not known."""
+
+    def begin(self, key: Array, epoch: int, at: int, position: Mapping[str, Any]) -> None:
+        """Goes to a place: after `at` steps of an epoch, as `position` noted it if it did.
+
+        Raises:
+          DataError: the data cannot be put there, or have no batch for a whole epoch.
+        """
+        self._batches = self.source.go(key, epoch, at, position.get("iterator"))
+        self._next = self._fetch()
+        if self._next is None and not at:
+            raise DataError(
+                f"epoch {epoch + 1} has no batch: an iterator is used up once; pass an "
+                "iterable, which begins anew, or steps_per_epoch="
+            )
+
+    @property
+    def over(self) -> bool:
+        """Whether the epoch is."""
+        return self._next is None
+
+    @property
+    def position(self) -> Mapping[str, Any]:
+        """What has to be the same for a run to go on, and the place of the iterator."""
+        if isinstance(self.source, Examples):
+            return {"batch_size": self.size, "examples": self.source.length}
+        return {"batch_size": self.size, "iterator": self._behind}
+
+    def advance(
+        self, train: TrainState, logs: Logs, most: int
+    ) -> tuple[TrainState, Logs, int, int]:
+        """One step: the state, the logs, steps and examples."""
+        del most
+        assert self._next is not None
+        batch, examples, behind = self._next
+        following = self._fetch()  # while the device is at the step before; may raise
+        last = following is None and examples < self.size
+        train, logs = (self._last if last else self._step)(train, logs, *batch)
+        self._next, self._behind = following, behind
+        return train, logs, 1, examples
+
+    def _fetch(self) -> Ready | None:
+        try:
+            batch = next(self._batches, None)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"the data raised {type(error).__name__}: {error}") from error
+        if batch is None:
+            return None
+        batch = hosted(batch)
+        return Ready(jax.device_put(batch), examples_of(batch), self.source.state)
+
+
+def _dtype(array: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(array.dtype)
+
+
+def _step(learner: Learner) -> Callable[..., tuple[TrainState, Logs]]:
+    def step(train, logs, *batch):
+        train, new = learner.step(train, batch)
+        return train, merge_logs(learner, logs, new)
+
+    return step
