@@ -34,6 +34,7 @@ from jdl.core import (
 from jdl.inspect import summary
 from jdl.train import (
     Aux,
+    Interrupted,
     Objective,
     TrainState,
     evaluate,
@@ -65,6 +66,7 @@ __all__ = [
     "Error",
     "ExtraMissing",
     "HookError",
+    "Interrupted",
     "Key",
     "KeyMissing",
     "Layer",

@@ -1,26 +1,35 @@
 """Training: objectives, learners, the pure run and its driver, weights in files."""
 
+from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
-from jdl.train.fit import Result, fit
+from jdl.train.fit import fit
 from jdl.train.history import History
+from jdl.train.hooks import Figures, Hook, on
+from jdl.train.interrupt import Interrupted
 from jdl.train.learner import learner
 from jdl.train.objective import supervised
 from jdl.train.regularize import regularized
+from jdl.train.retrace import RetraceWarning
 from jdl.train.run import run
 from jdl.train.state import Aux, Learner, Objective, TrainState
 from jdl.train.weights import load, save
 
 __all__ = [
     "Aux",
+    "Figures",
     "History",
+    "Hook",
+    "Interrupted",
     "Learner",
     "Objective",
     "Result",
+    "RetraceWarning",
     "TrainState",
     "evaluate",
     "fit",
     "learner",
     "load",
+    "on",
     "predict",
     "regularized",
     "run",

@@ -49,9 +49,7 @@ class Driver:
         self.learner, self.feed, self.goal, self.compiler = learner, feed, goal, compiler
         self.validation, self.hooks = validation, hooks
         self.train, self.step = train, int(train.step)
-        noted = position.get("epoch"), position.get("at")
-        known = None not in noted and feed.each is None
-        self.epoch, self.at = noted if known else place_of(self.step, feed.each, goal)
+        self.epoch, self.at = place_of(self.step, feed.each, goal, position)
         self.position, self.records, self.stopped = position, records, False
         self.signals = Signals()
         self.blank = empty_logs(learner, train, feed.batch)
@@ -99,7 +97,7 @@ class Driver:
         return self.stopped or self.reached or self.signals.came is not None
 
     def _run_epoch(self) -> None:
-        """Steps to the end of the epoch, or of the run; its record, and what follows from it."""
+        """Steps to the end of the epoch, or of the run; its record, and what follows."""
         before = Result(copied(self.train), History(self.records))
         began, compiling, number = time.perf_counter(), self.compiler.seconds, self.epoch + 1
         logs, examples = self._steps()

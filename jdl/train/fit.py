@@ -9,7 +9,7 @@ from jdl.train.driver import Driver, Result
 from jdl.train.evaluate import check_held_out
 from jdl.train.hooks import Callback, Hooks
 from jdl.train.retrace import Compiler
-from jdl.train.start import Goal, feed_of, start
+from jdl.train.start import feed_of, goal_of, start
 from jdl.train.state import Learner, TrainState, check_learner
 
 
@@ -46,7 +46,7 @@ def fit(
       epochs, steps: how long to train, one of the two; counted from the first step of the run.
       batch_size: examples a step; the last batch of an epoch may be smaller. Iterables make
         their own batches.
-      steps_per_epoch: for iterables without end, or one to be cut: the next epoch goes on in it.
+      steps_per_epoch: of iterables without end, say: the next epoch goes on where one was cut.
       validation: data to evaluate at the end of every epoch; figures named `validation_...`.
       callbacks: hooks `(event, state, figures) -> None | "stop" | TrainState`, of `"epoch"`
         unless `jdl.callbacks.on` says of which events.
@@ -62,7 +62,7 @@ def fit(
       DivergenceError: the loss of an epoch is not finite. The error's `result` is that of the
         epochs before.
       HookError: a hook failed, and is named; the others were told to save (`"interrupt"`), and
-        the error's `result` is the run to here. So it is where data fail in the middle of a run.
+        the error's `result` is the run to here. So it is too where data fail amid a run.
       Interrupted: a signal ended the run.
 
     Example:
@@ -86,7 +86,7 @@ def fit(
         learner,
         feed,
         train,
-        Goal(epochs, steps),
+        goal_of(epochs, steps),
         validation=validation,
         hooks=Hooks(callbacks),
         progress=progress,
@@ -96,8 +96,8 @@ def fit(
     )
     if driver.step and driver.reached:
         warnings.warn(
-            f"fit takes no step: the state is at step {driver.step}, and epochs= and steps= count from "
-            "the first step of the run",
+            f"fit takes no step: the state is at step {driver.step}, and epochs= and steps= "
+            "count from the first step of the run",
             stacklevel=2,
         )
     return driver.run()

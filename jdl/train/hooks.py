@@ -17,10 +17,11 @@ Callback = Callable[[str, TrainState, Mapping[str, Any]], Action]
 
 
 class Figures(Mapping[str, Any]):
-    """What a hook is told: figures by name. To read those of the model waits for the device.
+    """What a hook is told: figures by name.
 
-    `epoch` and `step` are there without a wait. At the end of an epoch it is the epoch's record;
-    after a step it is what was counted since the epoch began, to be read before the hook returns.
+    `epoch` and `step` are at hand. At the end of an epoch the figures are its record; after a
+    step they are what was counted since the epoch began: to read one waits for the device, and
+    has to be done before the hook returns.
 
     Attributes:
       history: the records of the epochs that ended, this one included.
@@ -76,7 +77,9 @@ class Hook:
         return self.function(event, state, figures)
 
     def __repr__(self) -> str:
-        return show(self.function)
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        maker, _, inner = name.partition(".<locals>.")
+        return f"{inner} of {maker}" if inner else maker
 
 
 def on(*events: str) -> Callable[[Callback], Hook]:
@@ -90,9 +93,9 @@ def on(*events: str) -> Callable[[Callback], Hook]:
     - `"end"`: the run ended. `fit` returns the state that a hook answers, if one does;
     - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or another hook's error: save.
 
-    The action is None, `"stop"` to end the run here, or a TrainState of the same step and shapes
-    to go on from (at the end of any step). At `"interrupt"` it is `"saved"` where the same
-    command can go on from here, which sets the exit code.
+    The action is None, `"stop"` to end the run here, or a TrainState of the same shapes to go
+    on from: at `"end"` of any step, else of the same. At `"interrupt"` it is `"saved"` where
+    the same command can go on from here, which sets the exit code.
 
     Raises:
       ConfigError: there is no such event.

@@ -12,8 +12,8 @@ class Interrupted(KeyboardInterrupt, SystemExit):
     """A run was ended by a signal. Not caught, it exits, without a traceback.
 
     Attributes:
-      code: 75 if a hook saved the run, so that the same command goes on from there; else 128 and
-        the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
+      code: 75 if a hook saved the run, so that the same command goes on from there; else 128
+        and the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
       result: what `jdl.fit` would have returned: state and history.
     """
 

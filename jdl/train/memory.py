@@ -26,7 +26,12 @@ class Memory:
     """
 
     def __init__(
-        self, learner: Learner, data: Batch, size: int, per_program: int | None, compiler: Compiler
+        self,
+        learner: Learner,
+        data: Batch,
+        size: int,
+        per_program: int | None,
+        compiler: Compiler,
     ):
         self.learner, self.size, self.per_program = learner, size, per_program
         self.data = jax.tree.map(jnp.asarray, tuple(data))

@@ -76,7 +76,8 @@ class Bar(Silent):
             TextColumn("{task.description}"),
         )
         self.task = self.progress.add_task("compiling", total=steps, completed=start)
-        self.shown, self.began, self.examples = 0.0, None, 0
+        self.shown, self.examples = 0.0, 0
+        self.began: float | None = None
         self.progress.start()
 
     def advance(self, step: int, examples: int, logs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Programs that are to be compiled once: how long it took, and a warning when it happens again."""
+"""Programs that are compiled once: how long it took, and a warning when it happens again."""
 
 import time
 import warnings
@@ -12,7 +12,7 @@ from jdl.tree import paths
 
 
 class RetraceWarning(UserWarning):
-    """A program is compiled anew in the middle of a run: the shape or dtype of a leaf changed."""
+    """A program is compiled anew in the middle of a run, as the shape of a leaf changed."""
 
 
 class Compiler:

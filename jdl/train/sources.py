@@ -1,7 +1,7 @@
 """Data on the host: examples one by one, or batches that come ready made."""
 
 from collections.abc import Iterable, Iterator, Sized
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,34 +14,15 @@ from jdl.train.state import Batch
 LIMIT = 2**31 - 1  # of places, which are int32
 
 
-class Source(Protocol):
-    """Where the batches of a run come from.
-
-    Attributes:
-      each: steps an epoch, None where only the end of the data tells.
-    """
-
-    each: int | None
-
-    @property
-    def state(self) -> Any:
-        """A note of the place behind the last batch, which `go` finds again; or None."""
-
-    def peek(self) -> Batch | None:
-        """A batch, to see what they are like; None if there is none."""
-
-    def go(self, key: Array, epoch: int, at: int, state: Any) -> Iterator[Batch]:
-        """The batches of an epoch after the first `at`, from the place that `state` notes."""
-        ...
-
-
 def is_arrays(data: Any) -> bool:
     """Whether the data are arrays in memory, or meant to be."""
     plain = (tuple, list, dict, str, np.ndarray, jax.Array)
     return isinstance(data, plain) or not hasattr(data, "__iter__") | _indexed(data)
 
 
-def source_of(data: Any, batch_size: int, steps_per_epoch: int | None = None) -> Source:
+def source_of(
+    data: Any, batch_size: int, steps_per_epoch: int | None = None
+) -> "Examples | Batches":
     """The source of data that are no arrays.
 
     Raises:
@@ -62,7 +43,11 @@ def _indexed(data: Any) -> bool:
 
 
 class Examples:
-    """Examples by number, `data[i] = (x, y)`: shuffled as arrays are, and stacked."""
+    """Examples by number, `data[i] = (x, y)`: shuffled as arrays are, and stacked.
+
+    Attributes:
+      each: steps an epoch.
+    """
 
     state = None  # an order is a function of the key, and a place a number
 
@@ -96,6 +81,9 @@ class Batches:
     """Batches that come ready made: a generator, a DataLoader of PyTorch, Grain's datasets.
 
     Every epoch begins the data anew, unless it has a given number of steps: then they go on.
+
+    Attributes:
+      each: steps an epoch, None where only the end of the data tells.
     """
 
     def __init__(self, data: Iterable[Batch], steps_per_epoch: int | None):
@@ -130,8 +118,9 @@ class Batches:
             if self.steps_per_epoch is None:
                 self.iterator = iter(self.data)
         elif behind and state is not None:
-            self.iterator, self.peeked = iter(self.data), None
-            self.iterator.set_state(state)
+            iterator: Any = iter(self.data)
+            iterator.set_state(state)
+            self.iterator, self.peeked = iterator, None
         else:
             self._skip(behind)
         self.began = True
@@ -176,7 +165,7 @@ def stacked(examples: list[Any]) -> Batch:
             f"an example is (x, y) or (x, y, weight), got {show(first)}: map the data to such"
         )
     try:
-        rows = jax.tree.map(lambda *leaves: np.stack([np.asarray(a) for a in leaves]), *examples)
+        rows = jax.tree.map(lambda *a: np.stack([np.asarray(leaf) for leaf in a]), *examples)
     except ValueError as error:
         raise DataError(f"examples of one batch differ: {error}: pad or crop them") from error
     return tuple(rows)

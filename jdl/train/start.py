@@ -1,8 +1,7 @@
 """How a run begins: its data, its state and its goal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,43 +12,11 @@ from jdl.train.batches import check_data
 from jdl.train.memory import Memory
 from jdl.train.retrace import Compiler
 from jdl.train.sources import is_arrays, source_of
-from jdl.train.state import Learner, Logs, TrainState
+from jdl.train.state import Learner, TrainState
 from jdl.train.stream import Stream
 from jdl.tree import paths
 
-
-class Feed(Protocol):
-    """How a run goes through its data: `Memory` or `Stream`.
-
-    Attributes:
-      each: steps an epoch, None where only the end of the data tells.
-      batch: the shapes of a whole batch.
-    """
-
-    each: int | None
-    batch: Any
-
-    @property
-    def over(self) -> bool:
-        """Whether the epoch is."""
-        ...
-
-    @property
-    def position(self) -> Mapping[str, Any]:
-        """What has to be the same for a run to go on, and where its data are."""
-        ...
-
-    def prepare(self, train: TrainState) -> None:
-        """Looks at the step, before the first."""
-
-    def begin(self, key: Array, epoch: int, at: int, position: Mapping[str, Any]) -> None:
-        """Goes to a place: after `at` steps of an epoch."""
-
-    def advance(
-        self, train: TrainState, logs: Logs, most: int
-    ) -> tuple[TrainState, Logs, int, int]:
-        """Some steps, at most so many: the state, the logs, steps and examples."""
-        ...
+Feed = Memory | Stream  # how a run goes through its data
 
 
 def feed_of(
@@ -83,43 +50,52 @@ def feed_of(
     return Memory(learner, data, size, steps_per_program, compiler)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """How long to train: epochs or steps, from the first step of the run."""
+class Goal(NamedTuple):
+    """How long to train, from the first step of the run: so many `"epochs"` or `"steps"`."""
 
-    epochs: int | None
-    steps: int | None
-
-    def __post_init__(self):
-        if (self.epochs is None) == (self.steps is None):
-            raise ConfigError("say how long to train: pass epochs= or steps=, one of the two")
-        name = "epochs" if self.steps is None else "steps"
-        value = getattr(self, name)
-        if not _integer(value) or value < 0:
-            raise ConfigError(f"{name} is an int, 0 or more, got {value!r}")
+    unit: str
+    count: int
 
     def left(self, epoch: int, step: int) -> int:
         """Steps that are left, or more where epochs count."""
-        if self.steps is None:
-            return 0 if epoch >= self.epochs else 2**31
-        return max(0, self.steps - step)
+        if self.unit == "steps":
+            return max(0, self.count - step)
+        return 2**31 if epoch < self.count else 0
 
     def total(self, each: int | None) -> int | None:
         """All steps, None where only the end of the data tells."""
-        if self.steps is not None:
-            return self.steps
-        return None if each is None else self.epochs * each
+        if self.unit == "steps":
+            return self.count
+        return None if each is None else self.count * each
 
 
-def place_of(step: int, each: int | None, goal: Goal) -> tuple[int, int]:
-    """The epochs behind, and the steps of the next one.
+def goal_of(epochs: Any, steps: Any) -> Goal:
+    """The goal that one of the two sets.
+
+    Raises:
+      ConfigError: none does, or both do, or it is no number of them.
+    """
+    if (epochs is None) == (steps is None):
+        raise ConfigError("say how long to train: pass epochs= or steps=, one of the two")
+    unit, count = ("epochs", epochs) if steps is None else ("steps", steps)
+    if not _integer(count) or count < 0:
+        raise ConfigError(f"{unit} is an int, 0 or more, got {count!r}")
+    return Goal(unit, int(count))
+
+
+def place_of(
+    step: int, each: int | None, goal: Goal, position: Mapping[str, Any]
+) -> tuple[int, int]:
+    """The epochs behind, and the steps of the next one; `position` is what a hook was told.
 
     Raises:
       ConfigError: epochs are to be counted, and nothing tells how many are behind.
     """
     if each is not None:
         return divmod(step, each)
-    if step and goal.steps is None:
+    if "epoch" in position:
+        return position["epoch"], position["at"]
+    if step and goal.unit == "epochs":
         raise ConfigError(
             f"the state is at step {step}, and an iterator does not tell in which epoch that "
             "is: pass steps= instead of epochs=, or steps_per_epoch="

@@ -1,5 +1,6 @@
 """Steps over batches from the host: one is on its way to the device while another is used."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 from jdl.core import Array, DataError
 from jdl.train.programs import merge_logs
 from jdl.train.retrace import Compiler
-from jdl.train.sources import Examples, Source, examples_of, hosted
+from jdl.train.sources import Batches, Examples, examples_of, hosted
 from jdl.train.state import Batch, Learner, Logs, TrainState
 
 ARGUMENTS = ("state", "logs", "x", "y", "weight")
@@ -30,7 +31,7 @@ class Stream:
       batch: the shapes of a whole batch.
     """
 
-    def __init__(self, learner: Learner, source: Source, compiler: Compiler):
+    def __init__(self, learner: Learner, source: Examples | Batches, compiler: Compiler):
         first = source.peek()
         if first is None:
             raise DataError("the data are empty: the iterator has no batch")
@@ -39,9 +40,9 @@ class Stream:
         self.source, self.each = source, source.each
         self.batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, _dtype(a)), first)
         self.size = examples_of(first)
-        step = _step(learner)
-        self._step = compiler("a step", step, ARGUMENTS, donate_argnums=(0, 1))
-        self._last = compiler("the last step of an epoch", step, ARGUMENTS, donate_argnums=(0, 1))
+        jit = functools.partial(compiler, names=ARGUMENTS, donate_argnums=(0, 1))
+        self._step = jit("a step", _step(learner))
+        self._last = jit("the last step of an epoch", _step(learner))
         self._behind: Any = None
         self._next: Ready | None = None
 
