@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jdl.core.errors import ConfigError, DataError, DataMissing
+from jdl.core.show import show
 from jdl.data.images import Split, Splits, read_digits, read_fashion_mnist, read_mnist
 from jdl.data.registry import Kind, Source, find
 from jdl.data.store import check, require
@@ -67,6 +68,11 @@ class Dataset(NamedTuple):
     validation: Split
     test: Split
     meta: Meta
+
+    def __repr__(self) -> str:
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        shown = ", ".join(f"{name}={show(split)}" for name, split in splits.items())
+        return f"Dataset({self.meta.name!r}, {shown})"
 
 
 def load(name: str, fallback: str | None = None) -> Dataset:

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+
 from jdl.core import Array, ConfigError, Tree, Variables
+from jdl.core.show import show
 from jdl.metrics import Metric
+from jdl.tree import count
 
 Logs = Mapping[str, Any]  # states of metrics, `Mean` where no metric has the name
 Batch = tuple  # (x, y) or (x, y, weight)
@@ -32,6 +36,9 @@ class Objective(NamedTuple):
     metrics: Mapping[str, Metric] = {}
     check: Callable[[Batch], None] = lambda batch: None
 
+    def __repr__(self) -> str:
+        return f"Objective(metrics={list(self.metrics)})"
+
 
 class TrainState(NamedTuple):
     """All that a run is at one moment: continued from here, it gives the same bytes.
@@ -49,6 +56,12 @@ class TrainState(NamedTuple):
     opt_state: Any
     key: Array
 
+    def __repr__(self) -> str:
+        step = show(self.step) if isinstance(self.step, jax.core.Tracer) else self.step
+        trees = {name: getattr(self, name) for name in ("params", "state", "opt_state")}
+        numbers = ", ".join(f"{name}={_brief(tree)}" for name, tree in trees.items())
+        return f"TrainState(step={step}, {numbers}, key={show(self.key)})"
+
 
 class Learner(NamedTuple):
     """A training rule.
@@ -65,6 +78,14 @@ class Learner(NamedTuple):
     evaluate: Callable[[TrainState, Batch], Logs]
     metrics: Mapping[str, Metric] = {}
     check: Callable[[Batch], None] = lambda batch: None
+
+    def __repr__(self) -> str:
+        return f"Learner(metrics={list(self.metrics)})"
+
+
+def _brief(tree: Any) -> str:
+    leaves = jax.tree.leaves(tree)
+    return f"<{count(tree):,} numbers in {len(leaves)} arrays>" if leaves else "{}"
 
 
 def check_learner(what: str, value: Any) -> None:
