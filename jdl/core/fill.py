@@ -7,8 +7,10 @@ program, which gives every one the values that it would get alone.
 import functools
 import hashlib
 import math
+import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -39,12 +41,15 @@ def fill(plan: Plan, key: Array) -> tuple[dict, dict]:
     for recipe, members in alike.items():
         _check_made(members[0][0], recipe)
     random = {recipe: m for recipe, m in alike.items() if not _is_constant(*recipe[:3])}
-    keys = _keys(key, [path for members in random.values() for path, _ in members])
+    rest = _keys(key, [path for members in random.values() for path, _ in members])
+    keys = {}
+    for recipe, members in random.items():
+        keys[recipe], rest = rest[: len(members)], rest[len(members) :]
+    _compile(keys, generator(key))
     trees: dict[type, dict] = {Param: {}, State: {}}
     for recipe, members in alike.items():
         if recipe in random:
-            own, keys = keys[: len(members)], keys[len(members) :]
-            arrays = _draw(own, generator(key), recipe)
+            arrays = _draw(keys[recipe], generator(key), recipe)
         else:
             arrays = [_constant(recipe) for _ in members]
         for (path, slot), array in zip(members, arrays, strict=True):
@@ -108,13 +113,29 @@ def _constant(recipe: Recipe) -> Array:
     return jnp.broadcast_to(value, recipe.copies + recipe.shape)
 
 
+def _compile(keys: Mapping[Recipe, Array | np.ndarray], source: Any) -> None:
+    """Compiles the programs that draw side by side: the calls would do it in turn."""
+    if len(keys) < 2 or any(isinstance(own, jax.core.Tracer) for own in keys.values()):
+        return
+    calls = [(recipe, *_program(own)) for recipe, own in keys.items()]
+    lowered = [program.lower(data, source, recipe) for recipe, program, data in calls]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(lambda program: program.compile(), lowered))
+
+
 def _draw(keys: Array | np.ndarray, source: Any, recipe: Recipe) -> Sequence[Array]:
     """One array for each row of key data."""
+    program, data = _program(keys)
+    drawn = program(data, source, recipe)
     if len(keys) == 1:
-        return [_draw_one(keys[0], source, recipe)]
-    rows = _draw_many(keys, source, recipe)
+        return [drawn]
     shape = recipe.copies + recipe.shape
-    return [_shaped_row(rows, i, shape) for i in range(len(keys))]
+    return [_shaped_row(drawn, i, shape) for i in range(len(keys))]
+
+
+def _program(keys: Array | np.ndarray) -> tuple[Any, Array | np.ndarray]:
+    """The function that draws for these keys, and how it takes them."""
+    return (_draw_one, keys[0]) if len(keys) == 1 else (_draw_many, keys)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
