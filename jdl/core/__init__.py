@@ -18,7 +18,8 @@ from jdl.core.errors import (
     TransformError,
     TreeError,
 )
-from jdl.core.layer import Layer, UnusedPartWarning, Variables, check_key, factory, layer
+from jdl.core.factory import factory
+from jdl.core.layer import Layer, UnusedPartWarning, Variables, check_key, layer
 from jdl.core.parts import (
     PLANNING,
     Array,

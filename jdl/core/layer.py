@@ -11,11 +11,10 @@ function, or a list or dict of these. When the layer runs, each part arrives as 
 stands for: an array, a key, a bool or, for a layer, a function of that layer's inputs.
 """
 
-import functools
 import inspect
 import warnings
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -220,41 +219,6 @@ def layer(**parts: Any) -> Callable[[Callable], Layer]:
     return build
 
 
-def factory(make: Callable[..., Layer]) -> Callable[..., Layer]:
-    """Names the layers that `make` returns after it, and shows the call in their repr.
-
-    Raises:
-      ConfigError: `make` returned no layer, or was given an array.
-
-    Example:
-      >>> from jdl import nn
-      >>> @factory
-      ... def block(width):
-      ...     return nn.serial(nn.dense(width), nn.relu)
-      >>> block(8), block(8) == block(8), block(8) == block(9)
-      (block(8), True, False)
-    """
-
-    @functools.wraps(make)
-    def build(*args, **kwargs):
-        made = make(*args, **kwargs)
-        if not isinstance(made, Layer):
-            raise ConfigError(
-                f"{make.__name__} is a factory, and returned {type(made).__name__}, no Layer: "
-                "end it with `return forward`"
-            )
-        for value in jax.tree.leaves((args, kwargs)):
-            if isinstance(value, jax.Array | np.ndarray) and value.ndim:
-                raise ConfigError(
-                    f"{make.__name__} was given {show(value)}: arrays are not configuration; "
-                    "make it a Param or State, or an input"
-                )
-        recipe = Recipe(args, kwargs, (make, _frozen(args), _frozen(kwargs)))
-        return replace(made, name=make.__name__, recipe=recipe)
-
-    return build
-
-
 def check_inputs(inputs: tuple) -> None:
     """Refuses inputs that are no arrays.
 
@@ -304,19 +268,11 @@ def _flatten(parts: Mapping[str, Any]) -> dict[str, Any]:
                 f"part {name!r} is {show(part)}: a part is a Param, State, Key, Training, "
                 "layer or function; close over anything else"
             )
-        if getattr(part, "recipe", False) is False and hasattr(part, "__wrapped__"):
-            _refuse_factory(name, part)
+        if getattr(part, "makes_layers", False):
+            raise ConfigError(
+                f"part {name!r} is the factory {show(part)}: call it to get a layer"
+            )
     return flat
-
-
-def _refuse_factory(name: str, part: Any) -> None:
-    if getattr(part, "__code__", None) is _FACTORY_CODE:
-        raise ConfigError(
-            f"part {name!r} is the factory {part.__name__}: call it to get a layer"
-        )
-
-
-_FACTORY_CODE = factory(lambda: None).__code__  # pyrefly: ignore
 
 
 def _check_names_of(forward: Callable, parts: Mapping[str, Any]) -> None:
@@ -354,12 +310,3 @@ def _first_draw(model: Layer, path: str = "") -> str:
             below = path if model.parts.keys() == {"body"} else f"{path}{name}/"
             return _first_draw(part, below)
     return f"{path.rstrip('/') or 'it'} ({model.name})"
-
-
-def _frozen(value: Any) -> Any:
-    """The value, hashable: lists become tuples, dicts tuples of pairs."""
-    if isinstance(value, list | tuple):
-        return tuple(map(_frozen, value))
-    if isinstance(value, Mapping):
-        return tuple((key, _frozen(item)) for key, item in value.items())
-    return value if isinstance(value, Hashable) else id(value)

@@ -1,6 +1,7 @@
 """Checks that losses share: of shapes and dtypes always, of values where they are at hand."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,9 +17,15 @@ def check_floats(what: str, **arrays: Array) -> None:
     """Refuses all but floating-point arrays.
 
     Raises:
-      DTypeError: integers, booleans or complex numbers.
+      DTypeError: integers, booleans or complex numbers, or several arrays.
     """
     for name, array in arrays.items():
+        if not hasattr(array, "dtype"):
+            held = f" of {list(array)}" if isinstance(array, Mapping) else ""
+            raise DTypeError(
+                f"{what} takes one array of {name}, got {type(array).__name__}{held}: "
+                "for several heads combine a loss each with losses.combine({name: loss})"
+            )
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise DTypeError(
                 f"{what} takes floating-point {name}, got {show(array)}: "
@@ -46,9 +53,12 @@ def check_shapes(what: str, prediction: Array, target: Array, axes: str = "batch
     """
     least = len([axis for axis in axes.split(", ") if "..." not in axis and "*" not in axis])
     if prediction.shape != target.shape or prediction.ndim < least:
+        more = {(*target.shape, 1): "target[..., None]", target.shape[:-1]: "target[..., 0]"}
+        advice = more.get(prediction.shape) if prediction.shape != target.shape else None
         raise ShapeError(
             f"{what} takes prediction and target of one shape [{axes}], "
             f"got {show(prediction)} and {show(target)}: losses never broadcast"
+            + (f"; pass {advice}" if advice and target.ndim else "")
         )
 
 

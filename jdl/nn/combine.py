@@ -100,7 +100,8 @@ def numbered(parts: Sequence[Part]) -> dict[str, Part]:
     named = {}
     for part in parts:
         if not isinstance(part, Layer) and not callable(part):
-            raise ConfigError(f"expected layers and functions, got {show(part)}")
+            advice = ": spread it, as in serial(*layers)" if isinstance(part, list) else ""
+            raise ConfigError(f"expected layers and functions, got {show(part)}{advice}")
         kind = getattr(part, "name", None) or getattr(part, "__name__", "function")
         kind = kind if kind.isidentifier() else "function"
         named[f"{kind}_{counts[kind]}"] = part

@@ -1,5 +1,7 @@
 """The laws of the core: values follow paths, transformations are safe, errors say where."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -234,6 +236,13 @@ ERRORS = {
     ),
     "class": (lambda: jdl.layer(key=jdl.Key), jdl.ConfigError, "declare an instance"),
     "no layer": (lambda: jdl.factory(lambda: None)(), jdl.ConfigError, "return forward"),
+    "call": (lambda: nn.dense(-3), jdl.ConfigError, r"at dense\(-3\): features is a positive"),
+    "list of layers": (
+        lambda: nn.serial([nn.relu]),
+        jdl.ConfigError,
+        r"spread it, as in serial\(\*",
+    ),
+    "factory": (lambda: nn.serial(nn.dense), jdl.ConfigError, "factory dense: call it"),
     "shortcut": (lambda: nn.residual(nn.dense(5)).init(KEY, X), jdl.ShapeError, "shortcut"),
     "carry": (lambda: nn.stack(nn.dense(5), 2).init(KEY, X), jdl.ShapeError, r"4,3.*4,5"),
 }
@@ -260,3 +269,28 @@ def test_an_error_of_jax_says_where_it_arose():
     with pytest.raises(TypeError) as caught:
         model.init(KEY, X)
     assert any("in serial(float32[4,3])" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.dense(8, activation="relu"), r"as in nn.serial\(nn.dense\(8\), nn.relu\)"),
+        (lambda: nn.conv(units=8), "'features'"),
+        (lambda: nn.dense(8, use_bais=False), "did you mean 'use_bias'"),
+    ],
+)
+def test_an_unknown_argument_says_which_there_are(make, text):
+    with pytest.raises(TypeError, match="unexpected keyword") as caught:
+        make()
+    (note,) = caught.value.__notes__
+    assert re.search(text, note)
+    assert "its arguments are features, " in note
+
+
+def test_true_is_another_option_than_one():
+    @jdl.factory
+    def scaled(by):
+        return nn.serial(lambda x: x * by)
+
+    assert scaled(True) != scaled(1)
+    assert scaled(1) == scaled(1)

@@ -338,3 +338,16 @@ def test_penalties_that_make_no_sense_are_refused():
         losses.orthogonal()(jnp.ones(3))
     with pytest.raises(jdl.ConfigError, match="strength >= 0, got -1"):
         losses.l2(-1)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "kind", "text"),
+    [
+        (normal(3, 1), normal(3), jdl.ShapeError, r"pass target\[\.\.\., None\]"),
+        (normal(3), normal(3, 1), jdl.ShapeError, r"pass target\[\.\.\., 0\]"),
+        ({"a": normal(3)}, normal(3), jdl.DTypeError, r"got dict of \['a'\].*losses.combine"),
+    ],
+)
+def test_an_error_of_shapes_says_how_to_mend_them(prediction, target, kind, text):
+    with pytest.raises(kind, match=text):
+        losses.mse(prediction, target)
