@@ -5,10 +5,13 @@ Models, objectives, learners and whole training runs are values made of pure fun
 
 from jdl import decode, losses, metrics, nn, optim, train, tree
 from jdl.core import (
+    CheckpointBusy,
     CheckpointCorrupt,
     CheckpointError,
+    CheckpointFailed,
     CheckpointMismatch,
     CheckpointNotFound,
+    CheckpointVersion,
     ConfigError,
     DataError,
     DataMissing,
@@ -37,6 +40,7 @@ from jdl.train import (
     Interrupted,
     Objective,
     TrainState,
+    checkpoint,
     evaluate,
     fit,
     learner,
@@ -54,10 +58,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aux",
+    "CheckpointBusy",
     "CheckpointCorrupt",
     "CheckpointError",
+    "CheckpointFailed",
     "CheckpointMismatch",
     "CheckpointNotFound",
+    "CheckpointVersion",
     "ConfigError",
     "DTypeError",
     "DataError",
@@ -80,6 +87,7 @@ __all__ = [
     "TreeError",
     "UnusedPartWarning",
     "Variables",
+    "checkpoint",
     "data",
     "decode",
     "evaluate",

@@ -1,10 +1,13 @@
 """The core: parts, plans, layers and the errors that leave them."""
 
 from jdl.core.errors import (
+    CheckpointBusy,
     CheckpointCorrupt,
     CheckpointError,
+    CheckpointFailed,
     CheckpointMismatch,
     CheckpointNotFound,
+    CheckpointVersion,
     ConfigError,
     DataError,
     DataMissing,
@@ -37,10 +40,13 @@ from jdl.core.probe import probe
 __all__ = [
     "PLANNING",
     "Array",
+    "CheckpointBusy",
     "CheckpointCorrupt",
     "CheckpointError",
+    "CheckpointFailed",
     "CheckpointMismatch",
     "CheckpointNotFound",
+    "CheckpointVersion",
     "ConfigError",
     "DTypeError",
     "DataError",

@@ -112,5 +112,17 @@ class CheckpointMismatch(CheckpointError):
     """The file is sound, and holds other arrays than were asked for."""
 
 
+class CheckpointBusy(CheckpointError):
+    """Another run writes into the folder."""
+
+
+class CheckpointFailed(CheckpointError, OSError):
+    """A checkpoint cannot be written; those before are as they were."""
+
+
+class CheckpointVersion(CheckpointError):
+    """A later version of jdl wrote the checkpoint."""
+
+
 class ExtraMissing(Error, ImportError):  # pyrefly: ignore[inconsistent-inheritance]
     """An optional package is needed, and not installed."""

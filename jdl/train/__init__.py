@@ -1,5 +1,6 @@
 """Training: objectives, learners, the pure run and its driver, weights in files."""
 
+from jdl.train import checkpoint
 from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
 from jdl.train.fit import fit
@@ -25,6 +26,7 @@ __all__ = [
     "Result",
     "RetraceWarning",
     "TrainState",
+    "checkpoint",
     "evaluate",
     "fit",
     "learner",

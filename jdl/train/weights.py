@@ -1,9 +1,7 @@
 """Weights in a file: safetensors, with a checksum, written whole or not at all."""
 
-import contextlib
 import hashlib
 import os
-import uuid
 from typing import Any
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 
 from jdl.core import CheckpointCorrupt, CheckpointError, CheckpointMismatch, CheckpointNotFound
 from jdl.core.show import show
+from jdl.train.disk import write_whole
 from jdl.tree import diff, paths
 
 _DIGEST = "jdl.sha256"
@@ -47,21 +46,9 @@ def save(path: Path, tree: Any) -> None:
 
     leaves = {name: _host(name, leaf) for name, leaf in paths(tree).items()}
     content = to_bytes(leaves, metadata={_DIGEST: _digest(leaves)})
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = os.path.join(folder, f".saving-{uuid.uuid4().hex}")
     try:
-        os.makedirs(folder, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:  # readable by whom the umask lets, as any file
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-        _sync(folder)
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        write_whole(path, content)
     except OSError as error:
         raise CheckpointError(
             f"cannot write {os.fspath(path)!r} ({error}): what was there is unchanged"
@@ -145,11 +132,3 @@ def _host(name: str, leaf: Any) -> np.ndarray:
         )
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(native).reshape(array.shape)
-
-
-def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,55 @@
+"""One writer a folder: a lock that the system drops when its process ends, however it ends."""
+
+import datetime
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+from jdl.core import CheckpointBusy, CheckpointFailed
+
+NAME = "run.lock"
+
+
+def acquire(folder: Path) -> int:
+    """Makes the folder, and locks it: a handle, which `os.close` releases.
+
+    Raises:
+      CheckpointBusy: another run holds it.
+      CheckpointFailed: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _failed(folder, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, _owner(), 0)  # that the disk takes bytes is seen here, before a run
+        os.fsync(handle)
+    except BlockingIOError as error:
+        owner = os.pread(handle, 1000, 0).decode(errors="replace")
+        os.close(handle)
+        raise CheckpointBusy(
+            f"another run writes into {str(folder)!r}, {owner or 'and does not say which'}: "
+            "wait until it ends, end it, close its Store, or choose another folder"
+        ) from error
+    except OSError as error:
+        os.close(handle)
+        raise _failed(folder, error) from error
+    return handle
+
+
+def _owner() -> bytes:
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    owner = {"process": os.getpid(), "host": socket.gethostname(), "began": began}
+    return json.dumps(owner).encode()
+
+
+def _failed(folder: Path, error: OSError) -> CheckpointFailed:
+    return CheckpointFailed(
+        f"checkpoints cannot be written into {str(folder)!r} ({error}): choose a folder on a "
+        "disk with room that you may write to"
+    )

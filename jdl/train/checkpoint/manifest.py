@@ -1,0 +1,105 @@
+"""What a checkpoint says of itself, in a file whose last line is its own checksum."""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import platform
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jdl.core import CheckpointVersion
+from jdl.core.show import show
+from jdl.train.checkpoint.leaves import Leaf
+
+NAME = "manifest.json"
+FORMAT = 1
+LARGEST = 2**26  # bytes that are read of it
+
+
+class Manifest(NamedTuple):
+    """What a checkpoint says of itself.
+
+    Attributes:
+      step: how many steps were taken.
+      leaves: what the leaves of the state are, by path.
+      files: `(bytes, sha256)` of each of its files.
+      record: the figures that the run reported at this step.
+      position: where the data stand, if the state's step does not say it.
+      config: what the run was made of, as text and numbers.
+      versions: those of Python and of the packages that wrote it.
+    """
+
+    step: int
+    leaves: Mapping[str, Leaf]
+    files: Mapping[str, tuple[int, str]]
+    record: Mapping[str, Any]
+    position: Any
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+def to_bytes(manifest: Manifest) -> bytes:
+    """The manifest as a line of JSON, and a line with its checksum."""
+    leaves = {path: dataclasses.astuple(leaf) for path, leaf in manifest.leaves.items()}
+    values = {"format": FORMAT, **manifest._asdict(), "leaves": leaves}
+    line = json.dumps(values).encode()
+    return line + b"\n" + _sum(line)
+
+
+def from_bytes(content: bytes) -> Manifest:
+    """Reads what `to_bytes` wrote.
+
+    Raises:
+      ValueError: it is something else.
+      CheckpointVersion: a later version of jdl wrote it.
+    """
+    line, _, rest = content.partition(b"\n")
+    if rest != _sum(line):
+        raise ValueError("its manifest is damaged")
+    try:
+        values = json.loads(line)
+        if values.pop("format") > FORMAT:
+            raise CheckpointVersion(
+                f"it is of format {json.loads(line)['format']}, and this version of jdl reads "
+                f"formats up to {FORMAT}: update jdl"
+            )
+        leaves = {
+            path: Leaf(tuple(shape), dtype, checksum)
+            for path, (shape, dtype, checksum) in values.pop("leaves").items()
+        }
+        files = {name: (size, total) for name, (size, total) in values.pop("files").items()}
+        return Manifest(leaves=leaves, files=files, **values)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its manifest is none of jdl's: {error!r}") from error
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it: numbers, texts, lists and dicts; anything else as its repr.
+
+    Example:
+      >>> plain({"size": np.int32(3), "scale": (1.5, None), "loss": np.tanh})
+      {'size': 3, 'scale': [1.5, None], 'loss': 'tanh'}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return [plain(item) for item in value]
+    if getattr(value, "ndim", None) == 0 and np.issubdtype(value.dtype, np.number):
+        return value.item()
+    return show(value)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a run's numbers depend on."""
+    names = ("jdl", "jax", "jaxlib", "optax", "numpy")
+    found = {name: importlib.import_module(name).__version__ for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+def _sum(line: bytes) -> bytes:
+    return hashlib.sha256(line).hexdigest().encode() + b"\n"
