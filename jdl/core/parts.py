@@ -101,7 +101,15 @@ class State(Slot):
 
 @dataclass(frozen=True)
 class Key:
-    """A part that is a fresh random key, or None where the caller gave none."""
+    """A part that is a fresh random key, or None where the caller gave none.
+
+    Args:
+      shared: whether all examples share what is drawn, as of weights or of an order. Otherwise
+        the first axis of an array drawn is that of the examples, and a part of a batch draws
+        what its examples have in the whole (`train.accumulate`).
+    """
+
+    shared: bool = False
 
 
 @dataclass(frozen=True)

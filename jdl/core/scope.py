@@ -14,6 +14,7 @@ from jdl.core.blame import locate
 from jdl.core.errors import ConfigError, DTypeError, ShapeError, TransformError, TreeError
 from jdl.core.parts import Array, Key, Param, Shape, Slot, State, Training, Tree
 from jdl.core.plan import Plan
+from jdl.core.rows import for_all
 from jdl.core.show import show
 
 PROBE = "->"  # where the state of a part holds a probe: no part can have this name
@@ -39,8 +40,14 @@ class Scope:
         if hasattr(part, "stateful"):  # a layer
             return functools.partial(self.call, name, part)
         if isinstance(part, Key):
-            return None if self.key is None else fold(self.key, name)
+            return self._draw(name, part)
         return self.training if isinstance(part, Training) else part
+
+    def _draw(self, name: str, part: Key) -> Array | None:
+        if self.key is None:
+            return None
+        key = fold(self.key, name)
+        return for_all(key) if part.shared else key
 
     def call(self, name: str, part: Any, *inputs: Any) -> Any:
         """Runs a part that is a layer, and keeps the state it returns."""

@@ -20,9 +20,13 @@ _PARITY = np.uint32(0x1BD11BDA)
 
 def generator(key: Array) -> Any:
     """What to draw with for a key: its own generator, or the faster equal of JAX's default."""
-    own = jax.random.key_impl(key)
-    default = own == "threefry2x32" and jax.config.jax_threefry_partitionable  # pyrefly: ignore
-    return _FAST if default else own
+    return _FAST if is_default(key) else jax.random.key_impl(key)
+
+
+def is_default(key: Array) -> bool:
+    """Whether a key is for the generator that makes a number from the key and its place."""
+    partitionable = jax.config.jax_threefry_partitionable  # pyrefly: ignore
+    return partitionable and jax.random.key_impl(key) == "threefry2x32"
 
 
 def threefry2x32(key: tuple[Array, Array], words: tuple[Array, Array]) -> tuple[Array, Array]:

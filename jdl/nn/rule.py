@@ -25,6 +25,7 @@ from jdl.core import (
     TreeError,
 )
 from jdl.core.parts import Planned, Slot
+from jdl.core.rows import for_all
 from jdl.core.scope import check_names, fold
 from jdl.core.show import show
 
@@ -92,7 +93,9 @@ def reparametrized(body: Layer, pattern: Patterns, rule: Rule) -> Layer:
 
     def effective(params, state, key, training):
         def compute(path: str, leaf: Array, own: Arrays) -> tuple[Array, Arrays]:
-            draw = fold(key, f"{rule.name}/{path}") if rule.draws and training else None
+            draw = None
+            if rule.draws and training:
+                draw = for_all(fold(key, f"{rule.name}/{path}"))
             computed, new = rule.compute(leaf, own, draw, training)
             if computed.shape != leaf.shape:
                 raise ShapeError(f"{rule.name} made {show(computed)} of {path!r}, {show(leaf)}")

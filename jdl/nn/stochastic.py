@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.core import Array, ConfigError, Key, Layer, Shape, ShapeError, Training, factory, layer
+from jdl.core.rows import for_all
 from jdl.core.show import show
 from jdl.nn.checks import check_float, check_rank, rate_of
 
@@ -140,7 +141,9 @@ def dropped(x: Array, key: Array, rate: Any, shared: Sequence[int] = ()) -> Arra
     Raises:
       ShapeError: it lacks one of these axes.
     """
-    return _dropped(x, key, 1 - rate, mask_shape(x, shared))
+    shape = mask_shape(x, shared)
+    key = key if shape[:1] == x.shape[:1] else for_all(key)
+    return _dropped(x, key, 1 - rate, shape)
 
 
 @functools.partial(jax.jit, static_argnums=3)

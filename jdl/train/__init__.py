@@ -1,13 +1,14 @@
-"""Training: objectives, learners, the pure run and its driver, weights in files."""
+"""Training: objectives, learners and functions of learners, the pure run and its driver."""
 
 from jdl.train import checkpoint
+from jdl.train.accumulate import accumulate
 from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
 from jdl.train.fit import fit
 from jdl.train.history import History
 from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
-from jdl.train.learner import learner
+from jdl.train.learner import from_gradients, learner
 from jdl.train.objective import supervised
 from jdl.train.regularize import regularized
 from jdl.train.retrace import RetraceWarning
@@ -26,9 +27,11 @@ __all__ = [
     "Result",
     "RetraceWarning",
     "TrainState",
+    "accumulate",
     "checkpoint",
     "evaluate",
     "fit",
+    "from_gradients",
     "learner",
     "load",
     "on",

@@ -15,7 +15,11 @@ Batch = tuple  # (x, y) or (x, y, weight)
 
 
 class Aux(NamedTuple):
-    """What an objective returns beside its scalar: the model's new state, and logs."""
+    """What an objective returns beside its scalar: the model's new state, and logs.
+
+    The log `loss` is the `Mean` of which the scalar is the value: its weight says how much this
+    batch counts among others.
+    """
 
     state: Tree
     logs: Logs
@@ -71,6 +75,10 @@ class Learner(NamedTuple):
       step: `(TrainState, batch) -> (TrainState, Logs)`.
       evaluate: `(TrainState, batch) -> Logs`.
       metrics, check: those of the objective.
+      gradients: `(TrainState, batch, key, scale) -> (grads, Aux)`, the first half of a step:
+        the gradient of `scale * loss`, and what the objective returned. None if the step has
+        no halves.
+      update: `(TrainState, grads, Aux) -> (TrainState, Logs)`, the second half.
     """
 
     init: Callable[[Array, Batch], TrainState]
@@ -78,6 +86,8 @@ class Learner(NamedTuple):
     evaluate: Callable[[TrainState, Batch], Logs]
     metrics: Mapping[str, Metric] = {}
     check: Callable[[Batch], None] = lambda batch: None
+    gradients: Callable[..., tuple[Tree, Aux]] | None = None
+    update: Callable[[TrainState, Tree, Aux], tuple[TrainState, Logs]] | None = None
 
     def __repr__(self) -> str:
         return f"Learner(metrics={list(self.metrics)})"

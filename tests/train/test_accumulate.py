@@ -1,0 +1,133 @@
+"""A step in parts is the step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jdl import ConfigError, fit, learner, losses, metrics, nn, regularized, run, supervised
+from jdl.train import Aux, Objective, TrainState, accumulate
+from jdl.train.state import Learner
+
+KEY = jax.random.key(3)
+NOISY = nn.serial(nn.dense(8), nn.layer_norm(), nn.relu, nn.dropout(0.3), nn.dense(3))
+
+
+def classes(length, weighted=True):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(length, 5))
+    weight = rng.integers(0, 3, length).astype(np.float64)
+    return (x, rng.integers(0, 3, length), *([weight] if weighted else []))
+
+
+def rule_of(model=NOISY, optimizer=None):
+    loss = losses.softmax_cross_entropy_with_integer_labels
+    objective = supervised(model, loss, {"accuracy": metrics.accuracy()})
+    penalized = regularized(objective, {"**/kernel": losses.l2(1e-2)})
+    return learner(penalized, optimizer or optax.sgd(0.1, momentum=0.9))
+
+
+def assert_close(first, second, tolerance):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    keys = jax.dtypes.prng_key
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        assert a.dtype == b.dtype
+        if not jnp.issubdtype(a.dtype, keys):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("length", "n"), [(12, 4), (13, 4), (3, 5)])
+def test_a_step_in_parts_is_the_step_in_float64(length, n):
+    """Dropout, weights, a penalty, parts of weight zero and of unequal sizes included."""
+    with jax.enable_x64(True):
+        batch, whole = classes(length), rule_of()
+        if length == 12:
+            batch[2][::4] = 0  # a part in which nothing counts
+        train = whole.init(KEY, batch)
+        train = train._replace(params=jax.tree.map(lambda p: p.astype("f8"), train.params))
+        train = train._replace(opt_state=optax.sgd(0.1, momentum=0.9).init(train.params))
+        expected = jax.jit(whole.step)(train, batch)
+        parts = jax.jit(accumulate(whole, n).step)(train, batch)
+        assert_close(parts[0], expected[0], 1e-12)
+        for name in ("loss", "accuracy"):  # sums and weights
+            assert_close(parts[1][name], expected[1][name], 1e-12)
+        penalty = [logs["penalty"].compute() for _, logs in (parts, expected)]
+        np.testing.assert_allclose(*penalty, rtol=1e-12)
+
+
+def test_fit_in_parts_is_the_run():
+    data, whole = classes(14, weighted=False), rule_of()  # steps of 8 and of 6 examples
+    expected, _ = jax.jit(lambda key: run(whole, data, key, steps=4, batch_size=8))(KEY)
+    parts = accumulate(whole, 3)
+    fitted = fit(parts, data, key=KEY, steps=4, batch_size=8, progress=False)
+    assert_close(fitted.state, expected, 1e-5)
+
+
+def test_steps_in_parts_map_over_states():
+    batch, rule = classes(8), accumulate(rule_of(), 2)
+    trains = [rule.init(key, batch) for key in jax.random.split(KEY, 2)]
+    step = jax.jit(rule.step)
+    many = jax.vmap(step, (0, None))(jax.tree.map(lambda *a: jnp.stack(a), *trains), batch)
+    assert_close(jax.tree.map(lambda a: a[1], many), step(trains[1], batch), 1e-5)
+
+
+def test_parts_of_parts_are_the_step():
+    batch, whole = classes(16), rule_of()
+    train = whole.init(KEY, batch)
+    nested = accumulate(accumulate(whole, 2), 4, unroll=True)
+    expected = jax.jit(whole.step)(train, batch)[0]
+    assert_close(jax.jit(nested.step)(train, batch)[0], expected, 1e-5)
+
+
+def test_one_part_is_the_program_of_the_step():
+    batch, whole = classes(6), rule_of()
+    train = jax.eval_shape(whole.init, KEY, batch)
+    programs = [jax.make_jaxpr(r.step)(train, batch) for r in (whole, accumulate(whole, 1))]
+    assert str(programs[0]) == str(programs[1])
+
+
+def test_batch_norm_moves_once_for_each_part_and_is_not_equal():
+    """What is documented to differ does."""
+    batch = classes(12, weighted=False)
+    model = nn.serial(nn.dense(4), nn.batch_norm(momentum=0.5), nn.dense(3))
+    whole = rule_of(model)
+    train = whole.init(KEY, batch)
+    first, _ = jax.jit(whole.step)(train, batch)
+    second, _ = jax.jit(accumulate(whole, 2).step)(train, batch)
+    hidden = batch[0] @ np.asarray(train.params["dense_0"]["kernel"])
+    moments = np.zeros(4)
+    for part in (hidden[::2], hidden[1::2]):
+        moments = 0.5 * moments + 0.5 * part.mean(0)
+    np.testing.assert_allclose(second.state["batch_norm_0"]["mean"], moments, rtol=1e-4)
+    assert not np.allclose(
+        first.params["dense_0"]["kernel"], second.params["dense_0"]["kernel"]
+    )
+
+
+def test_what_accumulate_refuses():
+    whole = rule_of()
+    with pytest.raises(ConfigError, match="n is a positive int, got 0"):
+        accumulate(whole, 0)
+    with pytest.raises(ConfigError, match="unroll is a positive int, got 0"):
+        accumulate(whole, 2, unroll=0)
+    with pytest.raises(ConfigError, match="accumulate takes a Learner, got Layer"):
+        accumulate(NOISY, 2)
+    bare = Learner(whole.init, whole.step, whole.evaluate)
+    with pytest.raises(
+        ConfigError, match="accumulate changes gradients, and this learner shows"
+    ):
+        accumulate(bare, 2)
+
+
+def test_an_objective_without_the_log_of_its_loss_is_refused():
+    def loss(params, state, batch, key, training):
+        return jnp.sum(params["w"] * batch[0].mean()), Aux(state, {})
+
+    silent = Objective(lambda key, batch: ({"w": jnp.ones(())}, {}), loss)
+    rule = accumulate(learner(silent, optax.sgd(0.1)), 2)
+    batch = (jnp.ones((4, 1)), jnp.ones(4))
+    train = rule.init(KEY, batch)
+    assert isinstance(train, TrainState)
+    with pytest.raises(ConfigError, match="weighs parts by the weight of the log 'loss'"):
+        rule.step(train, batch)
