@@ -117,7 +117,7 @@ def _split(words: Array, shape: Shape) -> Array:
     return jnp.concatenate([keys, places], axis=-1)
 
 
-def _fold_in(words: Array, number: Array) -> Array:
+def _fold_in(words: Array, number: Any) -> Array:
     return jnp.concatenate([threefry_prng_impl.fold_in(words[:2], number), words[2:]])
 
 
