@@ -8,24 +8,139 @@ positions. Entries of weight zero count nothing, whatever they are. Where nothin
 prediction or label that counts makes no sense, the figure is NaN, with a warning on the host.
 """
 
-from jdl.metrics.accuracy import accuracy, binary_accuracy, top_k_accuracy
-from jdl.metrics.checks import check_labels, check_weight
-from jdl.metrics.figures import as_floats
-from jdl.metrics.metric import Mean, Metric, mean, weighted_mean
-from jdl.metrics.transform import ignore_label, merge_devices, on, then
+from jdl.metrics.accuracy import (
+    accuracy,
+    binary_accuracy,
+    top_k_accuracy,
+)
+from jdl.metrics.area import (
+    average_precision,
+    pr_auc,
+    roc_auc,
+)
+from jdl.metrics.calibration import (
+    calibration_error,
+)
+from jdl.metrics.checks import (
+    check_labels,
+    check_weight,
+)
+from jdl.metrics.confusion import (
+    balanced_accuracy,
+    cohen_kappa,
+    confusion_matrix,
+    matthews,
+)
+from jdl.metrics.correlation import (
+    concordance,
+    explained_variance,
+    pearson,
+    r2,
+)
+from jdl.metrics.figures import (
+    as_floats,
+)
+from jdl.metrics.metric import (
+    Mean,
+    Metric,
+    mean,
+    weighted_mean,
+)
+from jdl.metrics.operating import (
+    precision_at_recall,
+    recall_at_precision,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
+from jdl.metrics.overlap import (
+    dice,
+    iou,
+    mean_iou,
+)
+from jdl.metrics.precision import (
+    f1,
+    f_beta,
+    precision,
+    recall,
+    specificity,
+)
+from jdl.metrics.probability import (
+    brier,
+    kl_divergence,
+    log_loss,
+    perplexity,
+)
+from jdl.metrics.rank import (
+    kendall,
+    spearman,
+)
+from jdl.metrics.regression import (
+    cosine_similarity,
+    log_cosh,
+    mae,
+    mape,
+    mse,
+    msle,
+    rmse,
+    rmsle,
+)
+from jdl.metrics.transform import (
+    ignore_label,
+    merge_devices,
+    on,
+    then,
+)
 
 __all__ = [
     "Mean",
     "Metric",
     "accuracy",
     "as_floats",
+    "average_precision",
+    "balanced_accuracy",
     "binary_accuracy",
+    "brier",
+    "calibration_error",
     "check_labels",
     "check_weight",
+    "cohen_kappa",
+    "concordance",
+    "confusion_matrix",
+    "cosine_similarity",
+    "dice",
+    "explained_variance",
+    "f1",
+    "f_beta",
     "ignore_label",
+    "iou",
+    "kendall",
+    "kl_divergence",
+    "log_cosh",
+    "log_loss",
+    "mae",
+    "mape",
+    "matthews",
     "mean",
+    "mean_iou",
     "merge_devices",
+    "mse",
+    "msle",
     "on",
+    "pearson",
+    "perplexity",
+    "pr_auc",
+    "precision",
+    "precision_at_recall",
+    "r2",
+    "recall",
+    "recall_at_precision",
+    "rmse",
+    "rmsle",
+    "roc_auc",
+    "sensitivity_at_specificity",
+    "spearman",
+    "specificity",
+    "specificity_at_sensitivity",
     "then",
     "top_k_accuracy",
     "weighted_mean",
