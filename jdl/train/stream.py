@@ -36,13 +36,13 @@ class Stream:
         if first is None:
             raise DataError("the data are empty: the iterator has no batch")
         first = hosted(first)
+        self.size = examples_of(first)
         learner.check(first)
         self.source, self.each = source, source.each
         self.batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, _dtype(a)), first)
-        self.size = examples_of(first)
         jit = functools.partial(compiler, names=ARGUMENTS, donate_argnums=(0, 1))
         self._step = jit("a step", _step(learner))
-        self._last = jit("the last step of an epoch", _step(learner))
+        self._smaller = jit("a step of a smaller batch", _step(learner))
         self._behind: Any = None
         self._next: Ready | None = None
 
@@ -83,8 +83,8 @@ class Stream:
         assert self._next is not None
         batch, examples, behind = self._next
         following = self._fetch()  # while the device is at the step before; may raise
-        last = following is None and examples < self.size
-        train, logs = (self._last if last else self._step)(train, logs, *batch)
+        step = self._smaller if examples < self.size else self._step
+        train, logs = step(train, logs, *batch)
         self._next, self._behind = following, behind
         return train, logs, 1, examples
 
