@@ -11,6 +11,7 @@ from jdl.train.interrupt import Interrupted
 from jdl.train.learner import from_gradients, learner
 from jdl.train.objective import supervised
 from jdl.train.regularize import regularized
+from jdl.train.replay import Difference, bisect, replay
 from jdl.train.retrace import RetraceWarning
 from jdl.train.run import run
 from jdl.train.state import Aux, Learner, Objective, TrainState
@@ -18,6 +19,7 @@ from jdl.train.weights import load, save
 
 __all__ = [
     "Aux",
+    "Difference",
     "Figures",
     "History",
     "Hook",
@@ -28,6 +30,7 @@ __all__ = [
     "RetraceWarning",
     "TrainState",
     "accumulate",
+    "bisect",
     "checkpoint",
     "evaluate",
     "fit",
@@ -37,6 +40,7 @@ __all__ = [
     "on",
     "predict",
     "regularized",
+    "replay",
     "run",
     "save",
     "supervised",

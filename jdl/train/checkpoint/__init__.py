@@ -6,6 +6,7 @@ manifest with the checksum of every file and every leaf: nothing is restored tha
 agree with it, and no code is ever loaded.
 """
 
+from jdl.train.checkpoint.callback import save_every
 from jdl.train.checkpoint.folder import CheckpointWarning
 from jdl.train.checkpoint.leaves import Leaf, fingerprint
 from jdl.train.checkpoint.manifest import Manifest
@@ -22,5 +23,6 @@ __all__ = [
     "fingerprint",
     "restore",
     "resume",
+    "save_every",
     "steps",
 ]

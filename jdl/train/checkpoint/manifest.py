@@ -5,7 +5,7 @@ import hashlib
 import importlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ class Manifest(NamedTuple):
       leaves: what the leaves of the state are, by path.
       files: `(bytes, sha256)` of each of its files.
       record: the figures that the run reported at this step.
+      history: the records of the run so far.
       position: where the data stand, if the state's step does not say it.
       config: what the run was made of, as text and numbers.
       versions: those of Python and of the packages that wrote it.
@@ -36,6 +37,7 @@ class Manifest(NamedTuple):
     leaves: Mapping[str, Leaf]
     files: Mapping[str, tuple[int, str]]
     record: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
     position: Any
     config: Mapping[str, Any]
     versions: Mapping[str, str]

@@ -133,6 +133,7 @@ class Store:
         train: TrainState,
         record: Mapping[str, Any] | None = None,
         *,
+        history: Sequence[Mapping[str, Any]] = (),
         position: Any = None,
         overwrite: bool = False,
     ) -> None:
@@ -141,6 +142,7 @@ class Store:
         Args:
           train: the state. Its step must be after those that are there.
           record: the figures at this step, numbers and texts by name.
+          history: the records of the run so far.
           position: where the data stand, as JSON holds it, if the state does not say it.
           overwrite: removes the checkpoints of this step and of later ones.
 
@@ -153,8 +155,16 @@ class Store:
         step = self._step(train)
         leaves, content = to_host(train)
         later = self._place(step, leaves, overwrite)
-        figures, position = plain(record or {}), plain(position)
-        told = Manifest(step, leaves, {}, figures, position, self.config, versions())
+        told = Manifest(
+            step=step,
+            leaves=leaves,
+            files={},
+            record=plain(record or {}),
+            history=plain(list(history)),
+            position=plain(position),
+            config=self.config,
+            versions=versions(),
+        )
         temporary = self.folder / f"{_SAVING}{uuid.uuid4().hex}"
         try:
             self._check_room(content)
