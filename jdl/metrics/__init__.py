@@ -18,12 +18,20 @@ from jdl.metrics.area import (
     pr_auc,
     roc_auc,
 )
+from jdl.metrics.bleu import (
+    bleu,
+    chrf,
+)
 from jdl.metrics.calibration import (
     calibration_error,
 )
 from jdl.metrics.checks import (
     check_labels,
     check_weight,
+)
+from jdl.metrics.clustering import (
+    adjusted_rand_index,
+    normalized_mutual_information,
 )
 from jdl.metrics.confusion import (
     balanced_accuracy,
@@ -37,8 +45,19 @@ from jdl.metrics.correlation import (
     pearson,
     r2,
 )
+from jdl.metrics.edits import (
+    edit_distance,
+    token_error_rate,
+)
 from jdl.metrics.figures import (
     as_floats,
+)
+from jdl.metrics.image import (
+    ms_ssim,
+    multiscale_structural_similarity,
+    psnr,
+    ssim,
+    structural_similarity,
 )
 from jdl.metrics.metric import (
     Mean,
@@ -84,6 +103,24 @@ from jdl.metrics.regression import (
     rmse,
     rmsle,
 )
+from jdl.metrics.retrieval import (
+    hit_rate,
+    mean_average_precision,
+    mean_reciprocal_rank,
+    ndcg,
+    precision_at_k,
+    recall_at_k,
+)
+from jdl.metrics.silhouette import (
+    silhouette_samples,
+    silhouette_score,
+)
+from jdl.metrics.text import (
+    character_error_rate,
+    on_text,
+    text_ids,
+    word_error_rate,
+)
 from jdl.metrics.transform import (
     ignore_label,
     merge_devices,
@@ -95,22 +132,28 @@ __all__ = [
     "Mean",
     "Metric",
     "accuracy",
+    "adjusted_rand_index",
     "as_floats",
     "average_precision",
     "balanced_accuracy",
     "binary_accuracy",
+    "bleu",
     "brier",
     "calibration_error",
+    "character_error_rate",
     "check_labels",
     "check_weight",
+    "chrf",
     "cohen_kappa",
     "concordance",
     "confusion_matrix",
     "cosine_similarity",
     "dice",
+    "edit_distance",
     "explained_variance",
     "f1",
     "f_beta",
+    "hit_rate",
     "ignore_label",
     "iou",
     "kendall",
@@ -121,27 +164,44 @@ __all__ = [
     "mape",
     "matthews",
     "mean",
+    "mean_average_precision",
     "mean_iou",
+    "mean_reciprocal_rank",
     "merge_devices",
+    "ms_ssim",
     "mse",
     "msle",
+    "multiscale_structural_similarity",
+    "ndcg",
+    "normalized_mutual_information",
     "on",
+    "on_text",
     "pearson",
     "perplexity",
     "pr_auc",
     "precision",
+    "precision_at_k",
     "precision_at_recall",
+    "psnr",
     "r2",
     "recall",
+    "recall_at_k",
     "recall_at_precision",
     "rmse",
     "rmsle",
     "roc_auc",
     "sensitivity_at_specificity",
+    "silhouette_samples",
+    "silhouette_score",
     "spearman",
     "specificity",
     "specificity_at_sensitivity",
+    "ssim",
+    "structural_similarity",
+    "text_ids",
     "then",
+    "token_error_rate",
     "top_k_accuracy",
     "weighted_mean",
+    "word_error_rate",
 ]

@@ -57,10 +57,14 @@ class Metric(NamedTuple):
 
     def __call__(self, prediction: Any, target: Any, weight: Any = None) -> Array:
         """The metric of all the data, given at once; warns if it is NaN."""
-        arrays = jax.tree.map(jnp.asarray, (prediction, target, weight))
+        arrays = jax.tree.map(_array, (prediction, target, weight))
         value = self.compute(self.update(self.init(), *arrays))
         warn_of_nan("the metric", value)
         return value
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, str) else jnp.asarray(x)
 
 
 def weighted_mean(values: Array, weight: Array | None = None) -> Mean:
