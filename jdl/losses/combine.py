@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,7 +29,8 @@ def combine(losses: Parts, *, how: str = "mean") -> Loss:
     input. For a squared error take `l2_loss`: it is then the normal log-likelihood.
 
     Args:
-      losses: by head, `loss` or `(weight, loss)`; the weight is 1 where none is given.
+      losses: by head, `loss` or `(weight, loss)`; the weight is 1 where none is given, and
+        may be traced.
       how: `"mean"`, divided by the sum of weights; `"sum"`; or `"uncertainty"`.
 
     Raises:
@@ -46,7 +48,7 @@ def combine(losses: Parts, *, how: str = "mean") -> Loss:
     one_of("how", how, ("mean", "sum", "uncertainty"))
     weights = {name: _weight(name, part) for name, part in losses.items()}
     functions = {name: p[1] if isinstance(p, tuple) else p for name, p in losses.items()}
-    if not sum(weights.values()) > 0:
+    if not any(isinstance(w, jax.core.Tracer) or w > 0 for w in weights.values()):
         raise ConfigError(f"combine needs losses of positive weight, got {dict(losses)}")
     scale = 1 / sum(weights.values()) if how == "mean" else 1
 
@@ -77,8 +79,11 @@ def _uncertain(name: str, value: Array, counted: Array, prediction: Any) -> Arra
     return jnp.exp(-log_variance) * value + counted * log_variance / 2
 
 
-def _weight(name: str, part: Any) -> float:
+def _weight(name: str, part: Any) -> Any:
+    """A number, zero or more; a traced one is taken as it is."""
     weight, loss = part if isinstance(part, tuple) and len(part) == 2 else (1, part)
+    if callable(loss) and isinstance(weight, jax.core.Tracer):
+        return weight
     numeric = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
     if not callable(loss) or not numeric or not 0 <= weight < np.inf:
         raise ConfigError(f"head {name!r} has a loss, or (weight, loss), got {part!r}")

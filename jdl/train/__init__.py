@@ -2,6 +2,7 @@
 
 from jdl.train import checkpoint
 from jdl.train.accumulate import accumulate
+from jdl.train.compare import Comparison, compare
 from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
 from jdl.train.fit import fit
@@ -10,38 +11,50 @@ from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
 from jdl.train.learner import from_gradients, learner
 from jdl.train.objective import supervised
+from jdl.train.outcome import Member, Population
+from jdl.train.population import population
 from jdl.train.regularize import regularized
 from jdl.train.replay import Difference, bisect, replay
 from jdl.train.retrace import RetraceWarning
 from jdl.train.run import run
+from jdl.train.settings import grid, log_uniform, sample, uniform
 from jdl.train.state import Aux, Learner, Objective, TrainState
 from jdl.train.weights import load, save
 
 __all__ = [
     "Aux",
+    "Comparison",
     "Difference",
     "Figures",
     "History",
     "Hook",
     "Interrupted",
     "Learner",
+    "Member",
     "Objective",
+    "Population",
     "Result",
     "RetraceWarning",
     "TrainState",
     "accumulate",
     "bisect",
     "checkpoint",
+    "compare",
     "evaluate",
     "fit",
     "from_gradients",
+    "grid",
     "learner",
     "load",
+    "log_uniform",
     "on",
+    "population",
     "predict",
     "regularized",
     "replay",
     "run",
+    "sample",
     "save",
     "supervised",
+    "uniform",
 ]

@@ -6,13 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError
-from jdl.train.batches import check_data, order, steps_of, take
+from jdl.core import Array, ConfigError, KeyMissing
+from jdl.core.show import show
+from jdl.train.batches import check_data, take
+from jdl.train.stacked import append, flat, loop
 from jdl.train.state import Learner, Logs, TrainState, check_learner
+from jdl.train.walk import validator, walk
 
 
 def run(
-    learner: Learner, data: Any, key: Array, *, steps: int, batch_size: int = 32
+    learner: Learner,
+    data: Any,
+    key: Array | None = None,
+    *,
+    steps: int,
+    batch_size: int = 32,
+    validation: Any = None,
+    evaluate_every: int | None = None,
+    state: TrainState | None = None,
+    remat: str | None = None,
 ) -> tuple[TrainState, Logs]:
     """Trains for some steps: jit it, vmap it over keys, differentiate it.
 
@@ -23,15 +35,22 @@ def run(
     Args:
       learner: the training rule.
       data: arrays `(x, y)` or `(x, y, weight)` of one length.
-      key: the root of all that is random.
+      key: the root of all that is random; not given with `state`, which holds its own.
       steps: how many steps to take.
       batch_size: examples a step.
+      validation: arrays to evaluate in the same program.
+      evaluate_every: steps from one evaluation to the next; only after the last step if None.
+      state: a state to go on from, for `steps` more.
+      remat: `"sqrt"` keeps about sqrt(steps) states for a gradient instead of what every step
+        computed, and computes the steps once more (arXiv:1604.06174). The numbers are the same.
 
     Returns:
-      The state after the last step, and the logs of every step, stacked: `[steps]`.
+      The state after the last step, and the logs of every step, stacked: `[steps]`; those of
+      evaluations are named `validation_...`: `[steps // evaluate_every]`.
 
     Raises:
       ConfigError, DataError: sizes that make no sense, or data of unequal lengths.
+      KeyMissing: neither `key` nor `state` is given.
 
     Example:
       >>> import optax
@@ -42,33 +61,77 @@ def run(
       >>> _, logs = jax.vmap(lambda key: run(rule, data, key, steps=7, batch_size=4))(keys)
       >>> logs["loss"].total.shape
       (5, 7)
+      >>> end, logs = run(
+      ...     rule, data, keys[0], steps=6, batch_size=4, validation=data, evaluate_every=2
+      ... )
+      >>> logs["validation_loss"].compute().shape
+      (3,)
     """
     check_learner("run", learner)
-    length = check_data(data, batch_size)
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise ConfigError(f"steps is a positive int, got {steps!r}")
-    size = min(batch_size, length)
-    whole, each = length // size, steps_of(length, size)
-    train = learner.init(key, take(data, jnp.arange(size)))
+    size = min(check_data(data, batch_size), batch_size)
+    every = check_run(steps, validation, evaluate_every, remat)
+    train, first = _start(learner, data, size, key, state)
+    numbers = first + jnp.arange(steps)
+    if validation is None:
+        return walk(learner, data, size, train, numbers, remat=remat)
+    validate = validator(learner, validation)
+    validate = jax.checkpoint(validate) if remat else validate
 
-    def full(train: TrainState, places: Array, count: int) -> tuple[TrainState, Logs]:
-        rows = places[: count * size].reshape(count, size)
-        return jax.lax.scan(lambda t, row: learner.step(t, take(data, row)), train, rows)
+    def block(train: TrainState, numbers: Array) -> tuple[TrainState, tuple[Logs, Logs]]:
+        train, logs = walk(learner, data, size, train, numbers, remat=remat)
+        return train, (logs, validate(train))
 
-    def epoch(train: TrainState, number: Array) -> tuple[TrainState, Logs]:
-        places = order(train.key, number, length)
-        train, logs = full(train, places, whole)
-        if each > whole:
-            train, last = learner.step(train, take(data, places[whole * size :]))
-            logs = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), logs, last)
-        return train, logs
+    whole = steps // every * every
+    train, (logs, figures) = loop(block, train, numbers[:whole].reshape(-1, every), remat)
+    logs = flat(logs)
+    if whole < steps:
+        train, rest = walk(learner, data, size, train, numbers[whole:], remat=remat)
+        logs = append(logs, rest)
+    return train, {**logs, **figures}
 
-    epochs, rest = divmod(steps, each)
-    parts = []
-    if epochs:
-        train, logs = jax.lax.scan(epoch, train, jnp.arange(epochs))
-        parts.append(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), logs))
-    if rest:
-        train, logs = full(train, order(train.key, epochs, length), rest)
-        parts.append(logs)
-    return train, jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+
+def _start(
+    learner: Learner, data: Any, size: int, key: Array | None, state: TrainState | None
+) -> tuple[TrainState, Array | int]:
+    """The state to begin with, and the number of the first step."""
+    if state is not None and key is not None:
+        raise ConfigError("a state holds the key of its run: pass key= or state=, not both")
+    if state is not None:
+        if not isinstance(state, TrainState):
+            raise ConfigError(f"a state is a TrainState, as run returns, got {show(state)}")
+        return state, state.step
+    if key is None:
+        raise KeyMissing("run draws initial values and the order of the data: pass key=")
+    return learner.init(key, take(data, jnp.arange(size))), 0
+
+
+def check_steps(name: str, value: Any) -> int:
+    """A positive int.
+
+    Raises:
+      ConfigError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name} is a positive int, got {value!r}")
+    return int(value)
+
+
+def check_run(steps: Any, validation: Any, evaluate_every: Any, remat: Any) -> int:
+    """Steps from one evaluation to the next.
+
+    Raises:
+      ConfigError: the arguments make no sense.
+    """
+    check_steps("steps", steps)
+    if remat not in (None, "sqrt"):
+        raise ConfigError(f'remat is None or "sqrt", got {remat!r}')
+    if evaluate_every is None:
+        return steps
+    if validation is None:
+        raise ConfigError("evaluate_every is for validation data: pass validation= with it")
+    if check_steps("evaluate_every", evaluate_every) > steps:
+        raise ConfigError(
+            f"evaluate_every={evaluate_every} is more than all {steps} steps: nothing would be "
+            "evaluated; leave it out to evaluate after the last"
+        )
+    return evaluate_every
