@@ -1,5 +1,6 @@
 """Averages of the parameters over a run, kept beside them in the optimizer's state."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import optax
 
 from jdl.core import Array, ConfigError, Tree, TreeError
 from jdl.core.show import show
-from jdl.optim.checks import number, rate
+from jdl.optim.checks import number, positive, rate
 
 
 class AverageState(NamedTuple):
@@ -50,30 +51,56 @@ def averaged(
     """
     if not callable(getattr(optimizer, "update", None)):
         raise ConfigError(f"averaged takes an Optax optimizer, got {show(optimizer)}")
-    decay = None if decay is None else number("decay", decay, 0.0, 1.0)
-    start = _steps(start)
+    moved = averaging(decay, start)
     inner = optax.with_extra_args_support(optimizer)
 
     def init(params: Any) -> AverageState:
-        average = jax.tree.map(lambda p: jnp.array(p, _wide(p)), params)  # a copy, to donate
-        return AverageState(jnp.zeros((), jnp.int32), average, inner.init(params))
+        return average_from(params, inner.init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any):
         if params is None:
             raise TreeError("averaged needs optimizer.update(grads, opt_state, params)")
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        count = state.count + 1
-        many = jnp.maximum(count - start, 1)
-        weight = 1 / many if decay is None else 1 - decay
-
-        def blend(average: Array, after: Array) -> Array:
-            blended = average + weight * (after - average)
-            return jnp.where(many == 1, after, blended).astype(average.dtype)
-
-        average = jax.tree.map(blend, state.average, optax.apply_updates(params, updates))
-        return updates, AverageState(count, average, inner_state)
+        return updates, moved(state, optax.apply_updates(params, updates), inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def average_from(params: Tree, inner_state: Any) -> AverageState:
+    """The state before a first step: the average is the parameters, in float32 at least."""
+    average = jax.tree.map(lambda p: jnp.array(p, _wide(p)), params)  # a copy, to donate
+    return AverageState(jnp.zeros((), jnp.int32), average, inner_state)
+
+
+def averaging(
+    decay: float | None, start: int, every: int = 1
+) -> Callable[[AverageState, Tree, Any], AverageState]:
+    """`(state, params, inner_state) -> state`, where a step led to these.
+
+    Args:
+      decay, start: as for `averaged`.
+      every: how many steps there are between two that count; each is the last of so many.
+
+    Raises:
+      ConfigError: an argument makes no sense.
+    """
+    decay = None if decay is None else number("decay", decay, 0.0, 1.0)
+    start, every = _steps(start), positive("every", every)
+
+    def moved(state: AverageState, params: Tree, inner_state: Any) -> AverageState:
+        count = state.count + 1
+        many = jnp.maximum(count - start, 0) // every
+        counts = (count - start) % every == 0
+        weight = 1 / jnp.maximum(many, 1) if decay is None else 1 - decay
+
+        def blend(average: Array, after: Array) -> Array:
+            blended = jnp.where(counts, average + weight * (after - average), average)
+            begins = (many == 0) | (counts & (many == 1))
+            return jnp.where(begins, after, blended).astype(average.dtype)
+
+        return AverageState(count, jax.tree.map(blend, state.average, params), inner_state)
+
+    return moved
 
 
 def asgd(
@@ -116,7 +143,7 @@ def average_of(opt_state: Any) -> Tree:
     """The average that `averaged` or `asgd` keeps, in float32 at least.
 
     Statistics that a model keeps as state, such as those of `batch_norm`, are of the parameters
-    and not of their average: run some batches through the model to have them anew.
+    and not of their average: `train.reestimate` has them anew.
 
     Raises:
       TreeError: there is none in the state, or several.

@@ -2,6 +2,8 @@
 
 from jdl.train import checkpoint
 from jdl.train.accumulate import accumulate
+from jdl.train.alternate import alternate
+from jdl.train.average import average
 from jdl.train.compare import Comparison, compare
 from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
@@ -10,9 +12,12 @@ from jdl.train.history import History
 from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
 from jdl.train.learner import from_gradients, learner
+from jdl.train.loss_scale import loss_scaled
 from jdl.train.objective import supervised
 from jdl.train.outcome import Member, Population
+from jdl.train.per_example import per_example_gradients
 from jdl.train.population import population
+from jdl.train.reestimate import reestimate
 from jdl.train.regularize import regularized
 from jdl.train.replay import Difference, bisect, replay
 from jdl.train.retrace import RetraceWarning
@@ -37,6 +42,8 @@ __all__ = [
     "RetraceWarning",
     "TrainState",
     "accumulate",
+    "alternate",
+    "average",
     "bisect",
     "checkpoint",
     "compare",
@@ -47,9 +54,12 @@ __all__ = [
     "learner",
     "load",
     "log_uniform",
+    "loss_scaled",
     "on",
+    "per_example_gradients",
     "population",
     "predict",
+    "reestimate",
     "regularized",
     "replay",
     "run",

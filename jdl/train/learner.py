@@ -130,6 +130,11 @@ def halves(what: str, learner: Learner) -> tuple[Callable, Callable]:
     return learner.gradients, learner.update
 
 
+def inside(train: TrainState) -> TrainState:
+    """The state of a learner that a transformation put into its own, as `inner_state`."""
+    return train._replace(opt_state=train.opt_state.inner_state)
+
+
 def _check_updates(updates: Any, params: Any) -> None:
     """Refuses updates that adding would broadcast: any but those of the shapes of params."""
     came, expected = (jax.tree.map(_shape, tree) for tree in (updates, params))
