@@ -61,7 +61,8 @@ def averaged(
         if params is None:
             raise TreeError("averaged needs optimizer.update(grads, opt_state, params)")
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        return updates, moved(state, optax.apply_updates(params, updates), inner_state)
+        after: Any = optax.apply_updates(params, updates)
+        return updates, moved(state, after, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

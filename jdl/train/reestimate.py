@@ -75,7 +75,7 @@ def reestimate(
     total, share = (jax.tree.map(jnp.zeros_like, old) for _ in range(2))
     for number, rows in enumerate(np.array_split(np.arange(length), -(-length // batch_size))):
         own = None if key is None else jax.random.fold_in(key, number)
-        added, kept = batch_of(params, state, take(x, rows), own)
+        added, kept = batch_of(params, state, take(x, jnp.asarray(rows)), own)
         size = len(rows) / length
         total = jax.tree.map(lambda t, a, size=size: t + size * a, total, added)
         share = jax.tree.map(lambda s, k, size=size: s + size * (1 - k), share, kept)
