@@ -57,7 +57,7 @@ from jdl.train import (
     supervised,
 )
 
-from jdl import data, inspect, models, plot, testing  # isort: skip
+from jdl import callbacks, data, inspect, models, plot, testing  # isort: skip
 
 __version__ = "0.1.0"
 
@@ -93,6 +93,7 @@ __all__ = [
     "UnusedPartWarning",
     "Variables",
     "bisect",
+    "callbacks",
     "checkpoint",
     "compare",
     "data",

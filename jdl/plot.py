@@ -114,6 +114,32 @@ def filters(kernel: Any, path: Path = None) -> Any:
     return _written(figure, path)
 
 
+def images(images: Any, path: Path = None) -> Any:
+    """A grid of images, each `[height, width]` or `[height, width, channels]` in [0, 1].
+
+    Args:
+      images: `[n, height, width]`, or with 1, 3 or 4 channels at the end.
+      path: a file to write.
+
+    Raises:
+      ShapeError: they are something else.
+      ExtraMissing: matplotlib is not installed.
+    """
+    images = np.asarray(images)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim != 3 and (images.ndim != 4 or images.shape[-1] not in (3, 4)):
+        raise ShapeError(
+            "expected images [n, height, width], or with 1, 3 or 4 channels at the end, got "
+            f"{show(images)}"
+        )
+    figure, axes = _figure(len(images), 1.2, 1.2)
+    for image, axis in zip(images, axes, strict=True):
+        axis.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1)
+        axis.set_axis_off()
+    return _written(figure, path)
+
+
 def _figure(count: int, width: float, height: float) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure

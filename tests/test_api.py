@@ -46,6 +46,7 @@ PUBLIC = [
     "testing",
     "data",
     "plot",
+    "callbacks",
 ]
 HEAVY = [
     "matplotlib",

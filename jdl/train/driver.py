@@ -113,8 +113,8 @@ class Driver:
                 held = measure(self.learner, self.train, self.validation)
                 record |= {f"validation_{name}": value for name, value in held.items()}
             self.records.append(record)
-            self.report.epoch(record)
             self._tell("epoch", self._figures(record))
+            self.report.epoch(record)
 
     def _steps(self) -> tuple[Logs, int]:
         self.feed.begin(self.train.key, self.epoch, self.at, self.position)
@@ -137,7 +137,7 @@ class Driver:
         return as_floats(dict(logs), dict(self.learner.metrics))
 
     def _figures(
-        self, record: Mapping[str, Any] | None = None, logs: Logs | None = None
+        self, record: dict[str, Any] | None = None, logs: Logs | None = None
     ) -> Figures:
         here = {"epoch": self.epoch + bool(self.at), "step": self.step}
         read = dict if logs is None else lambda: self._read(logs)

@@ -12,8 +12,8 @@ from jdl.train.start import check_state
 from jdl.train.state import TrainState
 
 EVENTS = ("begin", "step", "epoch", "end", "interrupt")
-Action = TrainState | str | None
-Callback = Callable[[str, TrainState, Mapping[str, Any]], Action]
+Action = TrainState | Mapping[str, float] | str | None
+Callback = Callable[[str, TrainState, Any], Action]
 
 
 class Figures(Mapping[str, Any]):
@@ -35,7 +35,7 @@ class Figures(Mapping[str, Any]):
 
     def __init__(
         self,
-        known: Mapping[str, Any],
+        known: dict[str, Any],
         read: Callable[[], Mapping[str, Any]] = dict,
         history: Sequence[Mapping[str, Any]] = (),
         position: Callable[[], Mapping[str, Any]] = dict,
@@ -51,6 +51,17 @@ class Figures(Mapping[str, Any]):
     @functools.cached_property
     def _all(self) -> Mapping[str, Any]:
         return {**self._known, **self._read()}
+
+    def add(self, more: Mapping[str, Any]) -> None:
+        """Puts what a hook answered into the record.
+
+        Raises:
+          ConfigError: the record has such a figure.
+        """
+        if taken := [name for name in more if name in self._known]:
+            raise ConfigError(f"the record has a figure {taken[0]!r}: give this another name")
+        self._known |= {name: float(value) for name, value in more.items()}
+        vars(self).pop("_all", None)
 
     def __getitem__(self, name: str) -> Any:
         return self._known[name] if name in self._known else self._all[name]
@@ -94,8 +105,9 @@ def on(*events: str) -> Callable[[Callback], Hook]:
     - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or another hook's error: save.
 
     The action is None, `"stop"` to end the run here, or a TrainState of the same shapes to go
-    on from: at `"end"` of any step, else of the same. At `"interrupt"` it is `"saved"` where
-    the same command can go on from here, which sets the exit code.
+    on from: at `"end"` of any step, else of the same. At `"epoch"` it may be a dict of further
+    figures for the record. At `"interrupt"` it is `"saved"` where the same command can go on
+    from here, which sets the exit code.
 
     Raises:
       ConfigError: there is no such event.
@@ -144,7 +156,7 @@ class Hooks:
             if event not in hook.events or hook in self.failed:
                 continue
             try:
-                state, word = _answer(event, state, hook(event, state, figures))
+                state, word = _answer(event, state, figures, hook(event, state, figures))
             except Exception as error:
                 self.failed.append(hook)
                 reason = (
@@ -159,12 +171,17 @@ class Hooks:
         return state, words
 
 
-def _answer(event: str, state: TrainState, action: Any) -> tuple[TrainState, set[str]]:
+def _answer(
+    event: str, state: TrainState, figures: Figures, action: Any
+) -> tuple[TrainState, set[str]]:
     """The state to go on from, and the word that was answered, if one was."""
     if action is None:
         return state, set()
     if isinstance(action, str) and action in ("stop", "saved"):
         return state, {action}
+    if isinstance(action, Mapping) and event == "epoch":
+        figures.add(action)
+        return state, set()
     if not isinstance(action, TrainState):
         raise ConfigError(f"an action is None, 'stop' or a TrainState, got {show(action)}")
     check_state(action, state)

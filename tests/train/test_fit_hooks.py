@@ -165,7 +165,7 @@ def test_a_hook_that_fails_to_save_is_a_warning_and_the_others_are_told():
     assert told == ["interrupt"]
 
 
-@pytest.mark.parametrize("answer", [True, "Stop", 3, {"params": 1}])
+@pytest.mark.parametrize("answer", [True, "Stop", 3, {"loss"}])
 def test_what_is_no_action_is_refused(answer):
     with pytest.raises(jdl.HookError, match="an action is None, 'stop' or a TrainState, got"):
         quiet(key=KEY, epochs=1, callbacks=[lambda *_: answer])
@@ -185,6 +185,23 @@ def test_callbacks_and_events_are_checked_when_made():
     for events in ((), ("epochs",)):
         with pytest.raises(jdl.ConfigError, match="events are some of 'begin', 'step'"):
             on(*events)
+
+
+def test_a_hook_adds_figures_to_the_record_and_the_next_one_sees_them():
+    seen = []
+
+    def add(event, state, figures):
+        return {"rate": jnp.float32(0.5)}
+
+    _, history = quiet(
+        key=KEY,
+        epochs=2,
+        callbacks=[add, lambda event, state, figures: seen.append(dict(figures))],
+    )
+    assert history["rate"] == [0.5, 0.5]
+    assert seen == list(history)
+    with pytest.raises(jdl.HookError, match="the record has a figure 'loss'"):
+        quiet(key=KEY, epochs=1, callbacks=[lambda *_: {"loss": 1.0}])
 
 
 def test_figures_are_read_once_and_only_on_demand():
