@@ -7,7 +7,9 @@ from jdl.train.average import average
 from jdl.train.compare import Comparison, compare
 from jdl.train.driver import Result
 from jdl.train.evaluate import evaluate, predict
+from jdl.train.evolution import Evolution, perturb, population_based_training, truncation
 from jdl.train.fit import fit
+from jdl.train.halving import successive_halving
 from jdl.train.history import History
 from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
@@ -30,6 +32,7 @@ __all__ = [
     "Aux",
     "Comparison",
     "Difference",
+    "Evolution",
     "Figures",
     "History",
     "Hook",
@@ -57,7 +60,9 @@ __all__ = [
     "loss_scaled",
     "on",
     "per_example_gradients",
+    "perturb",
     "population",
+    "population_based_training",
     "predict",
     "reestimate",
     "regularized",
@@ -65,6 +70,8 @@ __all__ = [
     "run",
     "sample",
     "save",
+    "successive_halving",
     "supervised",
+    "truncation",
     "uniform",
 ]

@@ -41,8 +41,8 @@ class Population(NamedTuple):
 
     Attributes:
       settings: hyper-parameters and seeds, arrays `[members]`.
-      figures: those of the last epoch and, named `validation_...`, of the last evaluation,
-        arrays `[members]`.
+      figures: those of the last epoch (in a search at most of the last round) and, named
+        `validation_...`, of the last evaluation, arrays `[members]`.
       diverged: whether a member's loss or parameters are not finite, `bool[members]`.
       states: the states after the last step, with an axis `[members]` in front.
       logs: those of `jdl.run`, `[members, steps]`.
