@@ -125,6 +125,7 @@ from jdl.metrics.transform import (
     ignore_label,
     merge_devices,
     on,
+    on_outputs,
     then,
 )
 
@@ -175,6 +176,7 @@ __all__ = [
     "ndcg",
     "normalized_mutual_information",
     "on",
+    "on_outputs",
     "on_text",
     "pearson",
     "perplexity",

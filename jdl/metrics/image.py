@@ -41,7 +41,8 @@ def psnr(*, max_value: float = 1.0) -> Metric:
 
     def value(prediction: Array, target: Array) -> Array:
         _check("psnr", prediction, target)
-        error = jnp.square(prediction - target).mean((1, 2, 3))
+        dtype = jnp.promote_types(prediction.dtype, jnp.float32)
+        error = jnp.square(prediction.astype(dtype) - target).mean((1, 2, 3))
         return 10 * jnp.log10(square / error)
 
     return mean(value)

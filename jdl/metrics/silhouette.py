@@ -39,6 +39,7 @@ def silhouette_samples(
     """
     clusters = count_of("clusters", clusters)
     where = _checked(points, labels, where)
+    points = points.astype(jnp.promote_types(points.dtype, jnp.float32))
     points = jnp.where(where[:, None], points, 0)
     member = jax.nn.one_hot(labels, clusters, dtype=points.dtype) * where[:, None]
     sizes = member.sum(0)

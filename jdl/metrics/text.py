@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, ConfigError, DataError
+from jdl.core import Array, DataError
 from jdl.metrics.edits import token_error_rate
 from jdl.metrics.metric import Metric
+from jdl.metrics.transform import check_metric
 
 Split = Callable[[str], Iterable[str]]
 
@@ -46,7 +47,7 @@ def text_ids(
     """
     several = any(not isinstance(target, str) for target in targets)
     references = [[x] if isinstance(x, str) else list(x) for x in targets]
-    _check(predictions, references)
+    _check(predictions, targets, references)
     table: dict[str, int] = {}
 
     def ids_of(text: str) -> list[int]:
@@ -72,15 +73,14 @@ def on_text(metric: Metric, *, split: Split = str.split) -> Metric:
 
     Raises:
       ConfigError: `metric` is none.
-      DataError: at trace time, as for `text_ids`.
+      DataError: when called, as for `text_ids`.
 
     Example:
       >>> from jdl import metrics
       >>> on_text(metrics.bleu(order=2))(["the cat sat"], ["the cat sat"])
       Array(1., dtype=float32)
     """
-    if not isinstance(metric, Metric):
-        raise ConfigError(f"on_text takes a Metric, such as metrics.bleu(), got {metric!r}")
+    check_metric("on_text", metric)
     of_ids = jax.jit(metric.update)
 
     def update(state: Any, prediction: Any, target: Any, weight: Array | None) -> Any:
@@ -98,7 +98,7 @@ def word_error_rate(*, split: Split = str.split) -> Metric:
       split: from a text to its words.
 
     Raises:
-      DataError: at trace time, as for `text_ids`.
+      DataError: when called, as for `text_ids`.
 
     Example:
       >>> metric = word_error_rate()
@@ -115,7 +115,7 @@ def character_error_rate(*, split: Split = list) -> Metric:
       split: from a text to its characters.
 
     Raises:
-      DataError: at trace time, as for `text_ids`.
+      DataError: when called, as for `text_ids`.
 
     Example:
       >>> character_error_rate()(["cut"], ["cats"])
@@ -124,9 +124,10 @@ def character_error_rate(*, split: Split = list) -> Metric:
     return on_text(token_error_rate(), split=split)
 
 
-def _check(predictions: Sequence[str], references: list[list[str]]) -> None:
+def _check(predictions: Any, targets: Any, references: list[list[str]]) -> None:
     texts = [*predictions, *(text for texts in references for text in texts)]
-    if isinstance(predictions, str) or not all(isinstance(text, str) for text in texts):
+    alone = isinstance(predictions, str) or isinstance(targets, str)
+    if alone or not all(isinstance(text, str) for text in texts):
         raise DataError(
             "texts are lists of strings, one an example: put a single one into [...]"
         )

@@ -48,6 +48,32 @@ def on(name: str | int, metric: Metric) -> Metric:
     return metric._replace(update=update)
 
 
+def on_outputs(function: Callable[[Any], Any], metric: Metric) -> Metric:
+    """The metric of a function of the outputs, such as labels that are decoded from logits.
+
+    Args:
+      function: `outputs -> prediction`.
+      metric: of these predictions.
+
+    Raises:
+      ConfigError: `function` is no function, or `metric` no Metric.
+
+    Example:
+      >>> from jdl import metrics
+      >>> metric = on_outputs(lambda logits: logits.argmax(-1), metrics.token_error_rate())
+      >>> metric(jnp.eye(4)[None], jnp.array([[0, 1, 2, 2]]))
+      Array(0.25, dtype=float32)
+    """
+    check_metric("on_outputs", metric)
+    if not callable(function):
+        raise ConfigError(f"on_outputs takes a function of the outputs, got {show(function)}")
+
+    def update(state: Any, prediction: Any, target: Any, weight: Any) -> Any:
+        return metric.update(state, function(prediction), target, weight)
+
+    return metric._replace(update=update)
+
+
 def then(metric: Metric, function: Callable[[Array], Array]) -> Metric:
     """The metric, and a function of what it computes at the end.
 

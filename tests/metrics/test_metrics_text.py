@@ -5,11 +5,12 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from obeys import jitted, obeys_the_laws
 
 import jdl
-from jdl import decode, metrics
+from jdl import decode, losses, metrics, nn
 
 RANDOM = np.random.default_rng(0)
 IDS = RANDOM.integers(0, 3, (6, 7))
@@ -265,6 +266,26 @@ def test_text_ids_are_padded_to_powers_of_two():
     assert metrics.text_ids([], [])[0][0].shape == (0, 1)
 
 
+def test_a_model_of_labels_in_order_is_measured_as_it_trains():
+    errors = metrics.on_outputs(decode.ctc_greedy, metrics.token_error_rate())
+    objective = jdl.supervised(
+        nn.dense(3),
+        lambda logits, y: losses.ctc(logits, y[0], label_mask=y[1]),
+        {"errors": errors},
+    )
+    frames = jax.nn.one_hot(jnp.array([[1, 1, 0, 2], [2, 0, 2, 2], [0, 0, 0, 0]]), 3)
+    labels = (
+        jnp.array([[1, 2], [2, 2], [1, 0]]),
+        jnp.array([[True, True]] * 2 + [[True, False]]),
+    )
+    learner = jdl.learner(objective, optax.sgd(0.0))
+    state = learner.init(jax.random.key(0), (frames, labels))
+    state = state._replace(params={"kernel": jnp.eye(3), "bias": jnp.zeros(3)})
+    for size in (3, 2):
+        figures = jdl.evaluate(learner, state, (frames, labels), batch_size=size)
+        assert figures["errors"] == np.float32(0.2)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
@@ -299,8 +320,10 @@ def test_text_ids_are_padded_to_powers_of_two():
         (lambda: metrics.bleu(order=0), jdl.ConfigError, "order is an int, 1 or more"),
         (lambda: metrics.bleu(smoothing="add"), jdl.ConfigError, "smoothing is one of 'none'"),
         (lambda: metrics.chrf(beta=-1), jdl.ConfigError, "beta is a number"),
+        (lambda: metrics.on_outputs(3, metrics.bleu()), jdl.ConfigError, "function of the out"),
         (lambda: metrics.on_text(metrics.bleu), jdl.ConfigError, "on_text takes a Metric"),
-        (lambda: metrics.text_ids("a b", ["a b"]), jdl.DataError, "lists of strings"),
+        (lambda: metrics.text_ids("a", ["a"]), jdl.DataError, "lists of strings"),
+        (lambda: metrics.text_ids(["a"], "a"), jdl.DataError, "lists of strings"),
         (lambda: metrics.text_ids(["a"], ["a", "b"]), jdl.DataError, "got 1 and 2"),
         (lambda: metrics.text_ids([3], ["a"]), jdl.DataError, "lists of strings"),
     ],
