@@ -48,13 +48,14 @@ def early_stopping(
     def watch(event: str, state: TrainState, figures: Figures) -> Action:
         if event == "begin":
             kept.clear()
-        if event == "begin" or not figures.history:
+        if not figures.history or (event == "begin" and name not in figures.history[-1]):
             return None
         best = best_of(costs(figures.history, name, mode), min_delta)
         behind = len(figures.history) - 1 - best
         if event == "end":
             return _restored(kept.get(best), behind) if restore_best else None
-        if not behind and restore_best:
+        whole = event == "epoch" or figures.history[-1].get("step") == figures["step"]
+        if restore_best and not behind and whole:
             kept.clear()
             kept[best] = state
         return "stop" if behind >= patience else None

@@ -101,8 +101,8 @@ class Driver:
         before = Result(copied(self.train), History(self.records))
         began, compiling, number = time.perf_counter(), self.compiler.seconds, self.epoch + 1
         logs, examples = self._steps()
-        if self.signals.came is not None and not self.reached:
-            return
+        if self.signals.came is not None and self.at and not self.reached:
+            return  # amid an epoch, whose record is for the run that goes on
         if examples:
             figures = self._read(logs)  # waits for the device
             seconds = time.perf_counter() - began

@@ -1,5 +1,6 @@
 """The driver: the steps of `run`, with all the side effects."""
 
+import os
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +9,7 @@ from jdl.core import Array
 from jdl.train.driver import Driver, Result
 from jdl.train.evaluate import check_held_out
 from jdl.train.hooks import Callback, Hooks
+from jdl.train.resume import Beginning, beginning, check_data_as_before
 from jdl.train.retrace import Compiler
 from jdl.train.start import feed_of, goal_of, start
 from jdl.train.state import Learner, TrainState, check_learner
@@ -25,6 +27,7 @@ def fit(
     validation: Any = None,
     callbacks: Iterable[Callback] = (),
     state: TrainState | None = None,
+    resume: str | os.PathLike | None = None,
     steps_per_program: int | None = None,
     progress: bool = True,
 ) -> Result:
@@ -51,6 +54,9 @@ def fit(
       callbacks: hooks `(event, state, figures) -> None | "stop" | TrainState`, of `"epoch"`
         unless `jdl.callbacks.on` says of which events.
       state: a state to continue from; it is copied, and stays valid.
+      resume: a folder of checkpoints, such as `checkpoint.save_every(folder)` writes: the run
+        goes on from the newest that is whole, and begins with `key` if there is none. So the
+        same command begins a run and goes on with it.
       steps_per_program: how many steps to compile into one program; found by itself.
       progress: shows a bar in a terminal, and a line an epoch elsewhere.
 
@@ -58,6 +64,7 @@ def fit(
       ConfigError: arguments that make no sense.
       KeyMissing: neither `key` nor `state` is given.
       TreeError: the state is of another model or optimizer.
+      CheckpointError: the checkpoints are of another run, or none is whole.
       DataError: data that are empty, of unequal lengths, or of values that make no sense.
       DivergenceError: the loss of an epoch is not finite. The error's `result` is that of the
         epochs before.
@@ -80,7 +87,12 @@ def fit(
     feed = feed_of(learner, data, batch_size, steps_per_epoch, steps_per_program, compiler)
     if validation is not None:
         check_held_out(learner, validation, batch_size)
-    train = start(learner, feed.batch, key, state)
+    begin = Beginning(state)
+    if resume is not None:
+        begin = beginning(resume, learner, feed.batch, key, state)
+        check_data_as_before(resume, begin.position, feed.position)
+        key = key if begin.state is None else None
+    train = start(learner, feed.batch, key, begin.state)
     feed.prepare(train)
     driver = Driver(
         learner,
@@ -91,13 +103,16 @@ def fit(
         hooks=Hooks(callbacks),
         progress=progress,
         compiler=compiler,
-        records=[],
-        position={},
+        records=list(begin.history),
+        position=begin.position,
     )
-    if driver.step and driver.reached:
+    if driver.step and driver.reached and resume is None:
         warnings.warn(
             f"fit takes no step: the state is at step {driver.step}, and epochs= and steps= "
             "count from the first step of the run",
             stacklevel=2,
         )
+    if resume is not None and begin.state is not None and progress:
+        done = "is complete," if driver.reached else "goes on from its checkpoint,"
+        print(f"the run in {os.fspath(resume)!r} {done} step {driver.step}", flush=True)
     return driver.run()

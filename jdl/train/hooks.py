@@ -101,13 +101,15 @@ def on(*events: str) -> Callable[[Callback], Hook]:
     - `"begin"`: before the first step;
     - `"step"`: after each program of steps. The state is lent: copy what is to be kept;
     - `"epoch"`: an epoch ended; `figures` is its record;
-    - `"end"`: the run ended. `fit` returns the state that a hook answers, if one does;
+    - `"end"`: the run ended, or was stopped;
     - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or another hook's error: save.
 
-    The action is None, `"stop"` to end the run here, or a TrainState of the same shapes to go
-    on from: at `"end"` of any step, else of the same. At `"epoch"` it may be a dict of further
-    figures for the record. At `"interrupt"` it is `"saved"` where the same command can go on
-    from here, which sets the exit code.
+    Hooks are told in turn: put first those that add figures, last those that save. The action
+    is None, `"stop"` to end the run here, or a TrainState of the same step and shapes to go on
+    from, which the next hook sees. At `"end"` it is what `fit` returns, and may be of another
+    step; all hooks see the last one. At `"epoch"` it may be a dict of further figures for the
+    record. At `"interrupt"` it is `"saved"` where the same command can go on from here, which
+    sets the exit code.
 
     Raises:
       ConfigError: there is no such event.
@@ -152,11 +154,14 @@ class Hooks:
             `"interrupt"` that is a warning, and the others are told too.
         """
         words: set[str] = set()
+        shown = state
         for hook in self.all:
             if event not in hook.events or hook in self.failed:
                 continue
             try:
-                state, word = _answer(event, state, figures, hook(event, state, figures))
+                action = hook(event, shown, figures)
+                state, word = _answer(event, state, figures, action)
+                shown = shown if event == "end" else state
             except Exception as error:
                 self.failed.append(hook)
                 reason = (

@@ -55,7 +55,7 @@ class Stream:
         Raises:
           DataError: the data cannot be put there, or have no batch for a whole epoch.
         """
-        self._batches = self.source.go(key, epoch, at, position.get("iterator"))
+        self._batches = self.source.go(key, epoch, at, _decoded(position.get("iterator")))
         self._next = self._fetch()
         if self._next is None and not at:
             raise DataError(
@@ -73,7 +73,7 @@ class Stream:
         """What has to be the same for a run to go on, and the place of the iterator."""
         if isinstance(self.source, Examples):
             return {"batch_size": self.size, "examples": self.source.length}
-        return {"batch_size": self.size, "iterator": self._behind}
+        return {"batch_size": self.size, "iterator": _encoded(self._behind)}
 
     def advance(
         self, train: TrainState, logs: Logs, most: int
@@ -111,3 +111,13 @@ def _step(learner: Learner) -> Callable[..., tuple[TrainState, Logs]]:
         return train, merge_logs(learner, logs, new)
 
     return step
+
+
+def _encoded(note: Any) -> Any:
+    """A note of an iterator as JSON holds it: that of Grain's DataLoader is bytes."""
+    return {"bytes": note.hex()} if isinstance(note, bytes) else note
+
+
+def _decoded(note: Any) -> Any:
+    coded = isinstance(note, Mapping) and set(note) == {"bytes"}
+    return bytes.fromhex(note["bytes"]) if coded else note
