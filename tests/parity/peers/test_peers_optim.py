@@ -344,6 +344,13 @@ KERAS_SCHEDULES = {
         lambda: S.PolynomialDecay(0.1, 25, 0.01, power=2.0),
         optax.polynomial_schedule(0.1, 0.01, 2.0, 25),
     ),
+    "restarts": (
+        lambda: S.CosineDecayRestarts(0.1, 10, alpha=0.2),
+        optax.join_schedules(
+            [optax.cosine_decay_schedule(0.1, steps, 0.2) for steps in (10, 20, 40)],
+            [10, 30],
+        ),
+    ),
 }
 
 
@@ -374,6 +381,29 @@ TORCH_SCHEDULES = {
     "polynomial": (
         lambda o: L.PolynomialLR(o, 30, 2.0),
         optax.polynomial_schedule(1.0, 0.0, 2.0, 30),
+    ),
+    "constant": (
+        lambda o: L.ConstantLR(o, 0.5, 10),
+        optax.join_schedules(
+            [optax.constant_schedule(0.5), optax.constant_schedule(1.0)], [10]
+        ),
+    ),
+    "warm-up": (
+        lambda o: L.SequentialLR(
+            o, [L.LinearLR(o, 0.2, 1.0, 10), L.CosineAnnealingLR(o, 30)], [10]
+        ),
+        optax.warmup_cosine_decay_schedule(0.2, 1.0, 10, 40),
+    ),
+    "one cycle": (  # its phases are one step shorter there
+        lambda o: L.OneCycleLR(o, 1.0, 40, cycle_momentum=False),
+        optax.cosine_onecycle_schedule(39, 1.0, pct_start=11.5 / 39),
+    ),
+    "cycles": (
+        lambda o: L.CyclicLR(o, 0.1, 1.0, step_size_up=5, cycle_momentum=False),
+        optax.join_schedules(
+            [optax.linear_schedule(0.1, 1.0, 5), optax.linear_schedule(1.0, 0.1, 5)] * 4,
+            list(range(5, 40, 5)),
+        ),
     ),
     "restarts": (
         lambda o: L.CosineAnnealingWarmRestarts(o, 10, 2),
