@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench parity lock
+.PHONY: help demo test faults lint docs bench parity lock
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -19,6 +19,9 @@ demo: $(VENV)/.stamp-demo  ## train LeNet-5 on real digits, and print its accura
 
 test: $(VENV)/.stamp-test  ## run all tests
 	$(BIN)/python -m pytest -q -n 2
+
+faults: $(VENV)/.stamp-test  ## end runs at 100 random moments, damage files, fill disks, and count
+	FAULTS=100 $(BIN)/python -m pytest -q -s tests/faults
 
 lint: $(VENV)/.stamp-test  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

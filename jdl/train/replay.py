@@ -1,5 +1,6 @@
 """Going through a run again: to any step of it, and to the step at which two runs part."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jdl.core import CheckpointNotFound, ConfigError
+from jdl.core import CheckpointMismatch, CheckpointNotFound, ConfigError
 from jdl.train.batches import check_data, take
 from jdl.train.checkpoint.folder import numbers, path_of, read_manifest
 from jdl.train.checkpoint.leaves import Leaf, to_host
-from jdl.train.checkpoint.restore import newest, steps
+from jdl.train.checkpoint.restore import describe, newest, steps
 from jdl.train.fit import fit
 from jdl.train.hooks import on
 from jdl.train.state import Learner, TrainState, check_learner
@@ -57,7 +58,7 @@ def replay(
     Raises:
       ConfigError: `to` is no step.
       CheckpointNotFound: there is no checkpoint.
-      CheckpointMismatch: they are of another learner.
+      CheckpointMismatch: they are of another learner, or of batches of another size.
 
     Example:
       >>> import functools, tempfile, optax
@@ -101,15 +102,31 @@ def bisect(
 
     Raises:
       CheckpointNotFound: they have no step in common.
-      ConfigError: one of learner and data is given without the other.
+      ConfigError: one of learner and data is given without the other, or is something else.
+      CheckpointMismatch: the runs had another learner, or batches of another size.
+
+    Example:
+      >>> import tempfile
+      >>> from jdl.train.checkpoint import Store
+      >>> train = TrainState(jnp.int32(1), {"a": jnp.zeros(2)}, {}, (), jax.random.key(0))
+      >>> other = train._replace(params={"a": jnp.ones(2)})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     for name, state in (("first", train), ("second", other)):
+      ...         with Store(f"{folder}/{name}") as store:
+      ...             store.save(state)
+      ...     found = bisect(f"{folder}/first", f"{folder}/second")
+      >>> found.step, found.path
+      (1, 'params/a')
     """
     if (learner is None) != (data is None):
         raise ConfigError("to replay two runs takes both their learner and their data")
+    pair: Any = (learner, learner) if isinstance(learner, Learner | None) else tuple(learner)
+    for each in pair if learner is not None else ():
+        check_learner("bisect", each)
     found = _in_checkpoints(Path(first), Path(second))
     if found is None or learner is None or found.after == found.step - 1:
         return found
-    learners = (learner, learner) if isinstance(learner, Learner) else tuple(learner)
-    return _in_replays((Path(first), Path(second)), learners, data, batch_size, found)
+    return _in_replays((Path(first), Path(second)), pair, data, batch_size, found)
 
 
 def _start(folder: Path, learner: Learner, data: Any, last: int, batch_size: int) -> dict:
@@ -117,9 +134,14 @@ def _start(folder: Path, learner: Learner, data: Any, last: int, batch_size: int
     size = min(check_data(data, batch_size), batch_size)
     batch = jax.eval_shape(lambda d: take(d, jnp.arange(size)), tuple(data))
     like = jax.eval_shape(learner.init, jax.random.key(0), batch)
-    if any(step <= last for step in numbers(folder)):
-        return {"state": newest(folder, like, last=last)}
-    return {"key": newest(folder, like).key}
+    begun = any(step <= last for step in numbers(folder))
+    state = newest(folder, like, last=last if begun else math.inf)
+    position = describe(folder, int(state.step)).position or {}
+    if (before := position.get("batch_size", size)) != size:
+        raise CheckpointMismatch(
+            f"the run in {str(folder)!r} had batches of {before}: pass batch_size={before}"
+        )
+    return {"state": state} if begun else {"key": state.key}
 
 
 def _in_checkpoints(first: Path, second: Path) -> Difference | None:

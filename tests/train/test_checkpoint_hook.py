@@ -171,6 +171,10 @@ def test_a_replay_is_the_run(runs):
         assert to_host(state)[0] == STEPS[to]
     with pytest.raises(jdl.ConfigError, match="to is a number of steps"):
         replay(runs / "a", rule_of(), DATA, to=-1)
+    with pytest.raises(jdl.CheckpointMismatch, match="pass batch_size=8"):
+        replay(runs / "a", rule_of(), DATA, to=3)
+    with pytest.raises(jdl.ConfigError, match="bisect takes a Learner"):
+        bisect(runs / "a", runs / "flipped", (rule_of(), MODEL), DATA)
     with pytest.raises(jdl.CheckpointNotFound):
         replay(runs / "none", rule_of(), DATA, to=1)
 

@@ -1,7 +1,6 @@
 """One writer a folder: a lock that the system drops when its process ends, however it ends."""
 
 import datetime
-import fcntl
 import json
 import os
 import socket
@@ -19,6 +18,8 @@ def acquire(folder: Path) -> int:
       CheckpointBusy: another run holds it.
       CheckpointFailed: nothing can be written there.
     """
+    import fcntl  # not on Windows, where the rest of the library runs
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
