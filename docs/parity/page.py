@@ -1,7 +1,7 @@
 """Writes `docs/parity.md` from the tables beside this file: `python docs/parity/page.py`.
 
-A table gives, for every public name of `keras.layers` and `torch.nn`, the expression of jdl
-that stands for it, or `no:` and the reason why there is none.
+A table gives, for every public name of `keras.layers`, `torch.nn` and the metrics of both, the
+expression of jdl that stands for it, or `no:` and the reason why there is none.
 """
 
 import tomllib
@@ -9,8 +9,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "parity.md"
-PEERS = {"keras": "Keras: `keras.layers`", "torch": "PyTorch: `torch.nn`"}
-HEAD = """# What stands for a layer of Keras or PyTorch
+PEERS = {
+    "keras": "Keras: `keras.layers`",
+    "torch": "PyTorch: `torch.nn`",
+    "keras_metrics": "Keras: `keras.metrics`",
+    "torchmetrics": "PyTorch: `torchmetrics`",
+}
+HEAD = """# What stands for a layer or a metric of Keras or PyTorch
 
 Each expression below is evaluated by the tests, in a module that begins with
 `from jdl import losses, metrics, models, nn, tree`. The ranks of the peers' layers
