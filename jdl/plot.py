@@ -114,6 +114,29 @@ def filters(kernel: Any, path: Path = None) -> Any:
     return _written(figure, path)
 
 
+def rates(search: Any, path: Path = None) -> Any:
+    """The loss over the learning rates of `jdl.train.lr_find`, and the rate it suggests.
+
+    Args:
+      search: what `lr_find` returned.
+      path: a file to write.
+
+    Raises:
+      ExtraMissing: matplotlib is not installed.
+    """
+    figure, (axis,) = _figure(1, 4.5, 3.0)
+    axis.semilogx(search.rates, search.losses)
+    finite = search.losses[np.isfinite(search.losses)]
+    if len(finite):
+        axis.set_ylim(top=max(1.2 * finite[0], finite.min()))  # what diverges is cut off
+    if np.isfinite(search.suggestion):
+        axis.axvline(search.suggestion, color="gray", linestyle="--")
+        axis.set_title(f"suggestion {search.suggestion:.1e}")
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("loss")
+    return _written(figure, path)
+
+
 def images(images: Any, path: Path = None) -> Any:
     """A grid of images, each `[height, width]` or `[height, width, channels]` in [0, 1].
 

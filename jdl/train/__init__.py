@@ -15,6 +15,7 @@ from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
 from jdl.train.learner import from_gradients, learner
 from jdl.train.loss_scale import loss_scaled
+from jdl.train.lr_find import RateSearch, lr_find
 from jdl.train.objective import supervised
 from jdl.train.outcome import Member, Population
 from jdl.train.per_example import per_example_gradients
@@ -41,6 +42,7 @@ __all__ = [
     "Member",
     "Objective",
     "Population",
+    "RateSearch",
     "Result",
     "RetraceWarning",
     "TrainState",
@@ -58,6 +60,7 @@ __all__ = [
     "load",
     "log_uniform",
     "loss_scaled",
+    "lr_find",
     "on",
     "per_example_gradients",
     "perturb",
