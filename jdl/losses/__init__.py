@@ -85,6 +85,7 @@ from jdl.losses.similarity import (
     cosine_embedding_loss,
     triplet_margin_loss,
 )
+from jdl.losses.transducer import rnnt
 from jdl.losses.weigh import ignore_label, weigh_classes
 
 __all__ = [
@@ -146,6 +147,7 @@ __all__ = [
     "ppo_loss",
     "quantile_loss",
     "ranking_softmax_loss",
+    "rnnt",
     "safe_softmax_cross_entropy",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",

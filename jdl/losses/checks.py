@@ -109,6 +109,39 @@ def label_factor(labels: Array, classes: int, dtype: Any) -> Array:
     return _factor(good, dtype)
 
 
+def blank_factor(labels: Array, counts: Array, classes: int, blank: int, dtype: Any) -> Array:
+    """1, or NaN for an example with a label that counts and is the blank, or no class.
+
+    Raises:
+      DataError: there is one, and it is at hand.
+    """
+    poison = label_factor(jnp.where(counts, labels, blank), classes, dtype)
+    blanks = counts & (labels == blank)
+    if is_concrete(blanks) and np.any(blanks):
+        row, place = (int(i) for i in np.argwhere(np.asarray(blanks))[0])
+        raise DataError(
+            f"no label is the blank, got {blank} at [{row}, {place}]: mask it if it is "
+            "padding, or pass blank="
+        )
+    return jnp.where(blanks, jnp.nan, poison).prod(1)
+
+
+def check_prefix(name: str, mask: Array) -> None:
+    """Refuses masks that are not True first and then False, if they are at hand.
+
+    Raises:
+      DataError: a row has a hole.
+    """
+    if not is_concrete(mask):
+        return
+    holes = (np.diff(np.asarray(mask).astype(int), axis=1) > 0).any(1)
+    if holes.any():
+        raise DataError(
+            f"{name} is True for the first entries of a row and False after them, but has "
+            f"a hole in row {int(holes.argmax())}"
+        )
+
+
 def in_range(name: str, values: Array, low: float, high: float, dtype: Any) -> Array:
     """1 where `low <= value <= high`, else NaN: for `poisoned`.
 

@@ -7,10 +7,11 @@ import optax
 from jdl.core import Array, ConfigError, DataError, DTypeError, ShapeError
 from jdl.core.show import show
 from jdl.losses.checks import (
+    blank_factor,
     check_floats,
     check_mask,
+    check_prefix,
     is_concrete,
-    label_factor,
     poisoned,
 )
 
@@ -85,7 +86,9 @@ def ctc_with_forward_probs(
     frames = jnp.ones(logits.shape[:2], bool) if logit_mask is None else logit_mask
     counts = jnp.ones(labels.shape, bool) if label_mask is None else label_mask
     safe = jnp.where(counts, labels, blank)
-    poison = _factor(safe, counts, logits, blank)
+    poison = blank_factor(labels, counts, logits.shape[-1], blank, logits.dtype)
+    check_prefix("label_mask", counts)
+    check_prefix("logit_mask", frames)
     if is_concrete(labels, frames, counts):
         _check_fit(np.asarray(safe), np.asarray(counts), np.asarray(frames))
     safe, counts = (jnp.pad(x, [(0, 0), (0, labels.shape[1] == 0)]) for x in (safe, counts))
@@ -121,27 +124,7 @@ def _check(
         raise ConfigError(f"blank is a class, 0 <= blank < {logits.shape[-1]}, got {blank}")
 
 
-def _factor(safe: Array, counts: Array, logits: Array, blank: int) -> Array:
-    """1, or NaN for an example with a label out of range, or one that is the blank."""
-    poison = label_factor(safe, logits.shape[-1], logits.dtype)
-    blanks = counts & (safe == blank)
-    if is_concrete(blanks) and np.any(blanks):
-        row, place = (int(i) for i in np.argwhere(np.asarray(blanks))[0])
-        raise DataError(
-            f"no label is the blank, got {blank} at [{row}, {place}]: mask it if it is "
-            "padding, or pass blank="
-        )
-    return jnp.where(blanks, jnp.nan, poison).prod(1)
-
-
 def _check_fit(labels: np.ndarray, counts: np.ndarray, frames: np.ndarray) -> None:
-    for name, mask in (("label_mask", counts), ("logit_mask", frames)):
-        holes = (np.diff(mask.astype(int), axis=1) > 0).any(1)
-        if holes.any():
-            raise DataError(
-                f"{name} is True for the first entries of a row and False after them, but has "
-                f"a hole in row {int(holes.argmax())}"
-            )
     repeats = (labels[:, 1:] == labels[:, :-1]) & counts[:, 1:]
     needed, given = counts.sum(1) + repeats.sum(1), frames.sum(1)
     if (needed > given).any():
