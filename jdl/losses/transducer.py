@@ -70,7 +70,7 @@ def rnnt(
 
 
 def _ends(blanks: Array, emits: Array) -> Array:
-    """Of alignments to u labels, and a blank at frame t: `[count, batch, n + 1]`, by `t + u`."""
+    """Of alignments to u labels and a blank at frame t: `[count, batch, n + 1]`, by `t + u`."""
 
     def step(reached: Array, moves: tuple[Array, Array]) -> tuple[Array, Array]:
         stay = reached + moves[0]
