@@ -73,6 +73,11 @@ def ms_ssim(*, max_value: float = 1.0, powers: Sequence[float] = SCALES) -> Metr
 
     Raises:
       ConfigError, DTypeError, ShapeError: as there.
+
+    Example:
+      >>> metric, image = ms_ssim(powers=(0.5, 0.5)), jnp.ones((1, 22, 22, 1))
+      >>> metric(image, image)
+      Array(1., dtype=float32)
     """
     _positive("max_value", max_value)
     return mean(
@@ -146,7 +151,7 @@ def multiscale_structural_similarity(
         luminance, factor = _similarity(prediction, target, _positive("max_value", max_value))
         if scale == len(powers) - 1:
             factor = luminance * factor
-        product = product * jax.nn.relu(factor.mean((1, 2))) ** power  # [batch, channels]
+        product = product * _raised(factor.mean((1, 2)), power)  # [batch, channels]
     return jnp.mean(product, -1)
 
 
@@ -161,6 +166,11 @@ def _similarity(prediction: Array, target: Array, max_value: float) -> tuple[Arr
     variances = _blur(x**2 + y**2) - squares
     luminance = (2 * product + c1) / (squares + c1)
     return luminance, (2 * covariance + c2) / (variances + c2)
+
+
+def _raised(x: Array, power: float) -> Array:
+    """A power of what is positive, else 0, without a slope."""
+    return jnp.where(x > 0, jnp.where(x > 0, x, 1) ** power, 0)
 
 
 def _blur(x: Array) -> Array:

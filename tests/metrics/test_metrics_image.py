@@ -80,6 +80,14 @@ def test_structural_similarity_is_a_loss():
     assert np.isfinite(jax.grad(loss)(jnp.asarray(X))).all()
 
 
+def test_negative_factors_of_scales_are_zero_without_a_slope():
+    def total(y):
+        return metrics.multiscale_structural_similarity(y, X, powers=FINE).sum()
+
+    value, slope = jax.jit(jax.value_and_grad(total))(jnp.asarray(1 - X))
+    assert value == 0 and (slope == 0).all()
+
+
 def test_psnr_is_the_mean_over_images_of_its_formula():
     error = ((X - Y).astype(float) ** 2).mean((1, 2, 3))
     found = jitted(metrics.psnr(max_value=2.0))(X, Y)
