@@ -4,6 +4,7 @@ A probe is an entry in the state of a part. It travels as state does, through st
 remat and time, and what it noted comes back with the new state.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,30 +65,44 @@ def probe(
       ((4, 2), {'dense_0': 4})
     """
     plan = model.plan(*inputs)
-    parts = {path: function for path, function in see.items() if path}
-    for path, function in parts.items():
-        state = _insert(plan, state, path.split("/"), function)
+    for path, function in see.items():
+        state = (
+            insert(plan, state, path, functools.partial(_blank, function)) if path else state
+        )
     outputs, state = model.apply(params, state, *inputs, key=key, training=training)
-    noted = {path: _extract(state, path.split("/")) for path in parts}
+    noted = {path: extract(state, path) for path in see if path}
     if "" in see:
         outputs, noted[""] = see[""](outputs)
     return outputs, noted
 
 
-def _insert(plan: Plan, state: Tree, names: list[str], see: See) -> Tree:
-    """The state with a probe in it, whose notes are zeros as yet."""
-    first, *rest = names
-    if first not in plan.children:
+def insert(plan: Plan, state: Tree, path: str, make: Callable[[Plan], Any]) -> Tree:
+    """The state with a probe at a path, which `make` gives for the plan of that part.
+
+    A probe is a dataclass with `see` and `noted`, and a pytree. In front `noted` has the axes
+    of the copies of the part, if there are any: every copy gets its own.
+
+    Raises:
+      TreeError: there is no such part.
+    """
+    first, _, rest = path.partition("/")
+    child = plan.children.get(first)
+    if child is None or child.output is None:
         raise TreeError(f"there is no part {first!r} among {sorted(plan.children)}")
-    child, below = plan.children[first], state.get(first, {})
-    if rest:
-        return {**state, first: _insert(child, below, rest, see)}
-    shapes = jax.eval_shape(lambda outputs: see(outputs)[1], child.output)
-    zeros = jax.tree.map(lambda x: jnp.zeros(child.copies + x.shape, x.dtype), shapes)
-    return {**state, first: {**below, PROBE: Probe(see, zeros)}}
+    below = state.get(first, {})
+    new = insert(child, below, rest, make) if rest else {**below, PROBE: make(child)}
+    return {**state, first: new}
 
 
-def _extract(state: Tree, names: list[str]) -> Any:
-    for name in names:
+def extract(state: Tree, path: str) -> Any:
+    """What the probe at a path noted."""
+    for name in path.split("/"):
         state = state[name]
     return state[PROBE].noted
+
+
+def _blank(see: See, plan: Plan) -> Probe:
+    """A probe whose notes are zeros as yet."""
+    shapes = jax.eval_shape(lambda outputs: see(outputs)[1], plan.output)
+    zeros = jax.tree.map(lambda x: jnp.zeros(plan.copies + x.shape, x.dtype), shapes)
+    return Probe(see, zeros)

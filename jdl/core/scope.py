@@ -41,7 +41,26 @@ class Scope:
             return functools.partial(self.call, name, part)
         if isinstance(part, Key):
             return self._draw(name, part)
-        return self.training if isinstance(part, Training) else part
+        return self.training if isinstance(part, Training) else self._function(name, part)
+
+    def _function(self, name: str, part: Callable) -> Callable:
+        """A function as it is, or showing its outputs where a plan or a probe looks at them."""
+        planning = isinstance(self.params, Plan)
+        probe = None if planning else self.state.get(name, {}).get(PROBE)
+        if not planning and probe is None:
+            return part
+
+        @functools.wraps(part)
+        def shown(*args: Any, **kwargs: Any) -> Any:
+            outputs = part(*args, **kwargs)
+            if planning and all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(outputs)):
+                self.params.get(name).output = jax.tree.map(jax.typeof, outputs)
+            if probe is not None:
+                outputs, noted = probe.see(outputs)
+                self._keep(name, self.state[name], {PROBE: replace(probe, noted=noted)})
+            return outputs
+
+        return shown
 
     def _draw(self, name: str, part: Key) -> Array | None:
         if self.key is None:
@@ -60,7 +79,8 @@ class Scope:
             key = self._key_of(part, f"{name}:{count}")
             probe = None if planning else state.get(PROBE)
             seen = state if probe is None else {k: v for k, v in state.items() if k != PROBE}
-            outputs, new = part.run(params, seen, *inputs, key=key, training=self.training)
+            with jax.named_scope(name):  # the paths of parts, for profilers and jdl.inspect
+                outputs, new = part.run(params, seen, *inputs, key=key, training=self.training)
             if probe is not None:
                 outputs, noted = probe.see(outputs)
                 new = {**new, PROBE: replace(probe, noted=noted)}
@@ -159,11 +179,16 @@ def check_names(tree: Any, known: Mapping[str, Any], kind: str) -> None:
             f"{kind} is a nested dict, got {type(tree).__name__}: "
             "unpack what init returned, as in model.apply(*variables, x)"
         )
-    if extra := [name for name in tree if name not in known]:
+    if extra := [name for name in tree if name not in known and not _probed(tree[name])]:
         raise TreeError(
             f"{kind} has entries that no part reads: {extra}; this layer has "
             f"{sorted(known) or 'none'}: pass what init of this model returned"
         )
+
+
+def _probed(entry: Any) -> bool:
+    """Whether this is the state of a function that a probe looks at."""
+    return isinstance(entry, Mapping) and entry.keys() == {PROBE}
 
 
 def fold(key: Array, text: str) -> Array:

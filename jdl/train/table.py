@@ -6,8 +6,8 @@ from collections.abc import Sequence
 Rows = Sequence[Sequence[str]]  # the header first
 
 
-def as_text(rows: Rows) -> str:
-    """Columns aligned to the right.
+def as_text(rows: Rows, left: int = 0) -> str:
+    """Columns aligned to the right, but for the first `left` of them.
 
     Example:
       >>> print(as_text([["lr", "loss"], ["0.1", "2"]]))
@@ -15,10 +15,15 @@ def as_text(rows: Rows) -> str:
       0.1     2
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(map(line, rows))
 
 
 def as_html(rows: Rows) -> str:

@@ -122,3 +122,14 @@ def test_a_part_that_is_not_there_is_named():
         run(model, dense_7=look)
     with pytest.raises(TreeError, match=r"no part 'relu' among \['dense_0'\]"):
         run(model, **{"serial_0/relu": look})
+
+
+def test_a_probe_sees_and_changes_what_a_function_among_the_parts_returns():
+    model = nn.serial(nn.dense(3), nn.relu, nn.stack(nn.serial(nn.dense(3), jnp.tanh), 2))
+    see = {"relu_0": lambda y: (0 * y, y), "stack_0/tanh_0": look}
+    (params, state), plain, (y, noted) = run(model, **see)
+    np.testing.assert_allclose(noted["relu_0"], nn.relu(X @ params["dense_0"]["kernel"]), 1e-5)
+    assert noted["stack_0/tanh_0"].shape == (2, 4, 3)
+    assert float(jnp.abs(y).max()) == 0 < float(jnp.abs(plain).max())
+    with pytest.raises(TreeError, match="relu_0"):
+        model.apply(params, {**state, "relu_0": {}}, X)

@@ -129,7 +129,7 @@ def test_a_layer_called_twice_has_one_set_of_arrays_and_steps_twice():
 
 
 def test_the_summary_counts_what_a_transform_adds():
-    lines = summary(nn.lora(MODEL, 2, pattern="head/kernel"), X).splitlines()
+    lines = str(summary(nn.lora(MODEL, 2, pattern="head/kernel"), X)).splitlines()
     assert next(line.split() for line in lines if line.startswith("lora"))[1] == "16"
     assert next(line.split() for line in lines if line.startswith("head"))[1] == "dense"
 
