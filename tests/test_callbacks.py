@@ -210,3 +210,10 @@ def test_a_rate_that_is_not_kept_is_named():
     for hook in (callbacks.log_learning_rate(), plateau):
         with pytest.raises(jdl.HookError, match="TreeError"):
             fit(rule, DATA, key=KEY, epochs=2, progress=False, callbacks=[hook])
+
+
+def test_plateaus_of_optax_see_the_loss_of_every_step():
+    plateau = optax.contrib.reduce_on_plateau(factor=0.5, patience=1, rtol=1.0)
+    rule = learner(supervised(nn.dense(1), losses.mse), optax.chain(optax.sgd(0.1), plateau))
+    state, _ = fit(rule, DATA, key=KEY, epochs=3, batch_size=4, progress=False)
+    assert 0 < float(optax.tree.get(state.opt_state, "scale")) < 1

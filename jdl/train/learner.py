@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array, ConfigError, Tree, TreeError, check_key
-from jdl.metrics import Metric
+from jdl.metrics import Mean, Metric
 from jdl.train.state import Aux, Batch, Learner, Logs, Objective, TrainState, check_learner
 from jdl.tree import diff
 
@@ -18,7 +18,8 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
 
     Args:
       objective: what to minimize.
-      optimizer: any Optax gradient transformation.
+      optimizer: any Optax gradient transformation. Those that ask for it, such as
+        `optax.contrib.reduce_on_plateau`, are told the logged loss as `value`.
 
     Raises:
       ConfigError: the two are something else.
@@ -43,6 +44,8 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
             "pass one such as optax.adam(1e-3)"
         )
 
+    extended = optax.with_extra_args_support(optimizer)
+
     def init(key: Array, batch: Batch) -> TrainState:
         key = check_key(key)
         params, state = objective.init(jax.random.fold_in(key, 0), batch)
@@ -62,7 +65,9 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
         return jax.grad(scaled, has_aux=True)(train.params)
 
     def update(train: TrainState, grads: Tree, aux: Aux) -> tuple[TrainState, Logs]:
-        updates, opt_state = optimizer.update(grads, train.opt_state, train.params)
+        loss = aux.logs.get("loss")
+        told = {"value": _value(loss)} if isinstance(loss, Mean) else {}
+        updates, opt_state = extended.update(grads, train.opt_state, train.params, **told)
         _check_updates(updates, train.params)
         params: Any = optax.apply_updates(train.params, updates)
         return TrainState(train.step + 1, params, aux.state, opt_state, train.key), aux.logs
@@ -133,6 +138,10 @@ def halves(what: str, learner: Learner) -> tuple[Callable, Callable]:
 def inside(train: TrainState) -> TrainState:
     """The state of a learner that a transformation put into its own, as `inner_state`."""
     return train._replace(opt_state=train.opt_state.inner_state)
+
+
+def _value(loss: Mean) -> Array:
+    return loss.total / jnp.where(loss.weight == 0, 1, loss.weight)
 
 
 def _check_updates(updates: Any, params: Any) -> None:
