@@ -59,7 +59,5 @@ if __name__ == "__main__":
     say("warm")
     folder = sys.argv[1]
     saves = checkpoint.save_every(folder, steps=1, keep=2)
-    state = checkpoint.resume(folder, like())
-    start = {"key": KEY} if state is None else {"state": state}
-    ran = fit(callbacks=[tell, saves], **start)
+    ran = fit(key=KEY, resume=folder, callbacks=[tell, saves])
     say("end", int(ran.state.step), digest(ran.state))

@@ -29,15 +29,20 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Run:
-    """A child process that trains in a folder."""
+    """A child process that trains in a folder; what is compiled, the next one finds."""
 
     def __init__(self, folder: Path):
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/faults/child.py"), str(folder)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **cache, "PYTHONPATH": str(ROOT)},
         )
         self.said: list[str] = []
 
