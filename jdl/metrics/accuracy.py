@@ -6,6 +6,7 @@ from jdl.core import Array, ShapeError
 from jdl.core.show import show
 from jdl.metrics.checks import check_arrays, check_labels, check_same, count_of
 from jdl.metrics.metric import Metric, mean
+from jdl.metrics.warn import warn_of_probabilities
 
 
 def accuracy() -> Metric:
@@ -82,6 +83,8 @@ def binary_accuracy(*, threshold: float = 0.0) -> Metric:
 
     def hit(scores: Array, targets: Array) -> Array:
         check_same("binary_accuracy", scores, targets)
+        if threshold == 0:
+            warn_of_probabilities("binary_accuracy", scores, "threshold=0.5")
         good = ((targets == 0) | (targets == 1)) & ~jnp.isnan(scores)
         return jnp.where(good, (scores > threshold) == (targets == 1), jnp.nan)
 

@@ -8,6 +8,7 @@ from jdl.core import Array
 from jdl.metrics.checks import check_arrays, check_labels, check_same
 from jdl.metrics.metric import Metric, mean
 from jdl.metrics.task import Task, check_scores, probabilities, task_of
+from jdl.metrics.warn import warn_of_probabilities
 
 
 def log_loss(*, classes: int | None = None, from_logits: bool = True) -> Metric:
@@ -33,6 +34,7 @@ def log_loss(*, classes: int | None = None, from_logits: bool = True) -> Metric:
         check_same(task.what, prediction, target)
         p, y = prediction.astype(jnp.float32), target.astype(jnp.float32)
         if from_logits:
+            warn_of_probabilities(task.what, p, "from_logits=False")
             value = -y * jax.nn.log_sigmoid(p) - (1 - y) * jax.nn.log_sigmoid(-p)
             return jnp.where((y >= 0) & (y <= 1), value, jnp.nan)
         return jnp.where(_inside(p) & _inside(y), -xlogy(y, p) - xlogy(1 - y, 1 - p), jnp.nan)
@@ -40,7 +42,7 @@ def log_loss(*, classes: int | None = None, from_logits: bool = True) -> Metric:
     def several(prediction: Array, target: Array) -> Array:
         check_arrays(task.what, prediction, target)
         check_scores(task, prediction, target)
-        return negative_log(prediction, target, from_logits)
+        return negative_log(task.what, prediction, target, from_logits)
 
     return mean(several if classes else binary)
 
@@ -64,7 +66,7 @@ def perplexity(*, from_logits: bool = True) -> Metric:
     def value(prediction: Array, target: Array) -> Array:
         check_arrays("perplexity", prediction, target)
         check_labels("perplexity", prediction, target)
-        return negative_log(prediction, target, from_logits)
+        return negative_log("perplexity", prediction, target, from_logits)
 
     return mean(value, then=jnp.exp)
 
@@ -120,6 +122,7 @@ def kl_divergence(*, from_logits: bool = True) -> Metric:
         check_same("kl_divergence", prediction, target)
         p, t = prediction.astype(jnp.float32), target.astype(jnp.float32)
         if from_logits:
+            warn_of_probabilities("kl_divergence", p, "from_logits=False")
             cross = t * jax.nn.log_softmax(p)
         else:
             cross = jnp.where(_inside(p), xlogy(t, p), jnp.nan)
@@ -131,14 +134,17 @@ def kl_divergence(*, from_logits: bool = True) -> Metric:
 def chances(task: Task, prediction: Array, from_logits: bool) -> Array:
     """Probabilities, NaN where they are none."""
     prediction = prediction.astype(jnp.promote_types(prediction.dtype, jnp.float32))
+    if from_logits:
+        warn_of_probabilities(task.what, prediction, "from_logits=False")
     p = probabilities(task, prediction) if from_logits else prediction
     return jnp.where(_inside(p), p, jnp.nan)
 
 
-def negative_log(prediction: Array, target: Array, from_logits: bool) -> Array:
+def negative_log(what: str, prediction: Array, target: Array, from_logits: bool) -> Array:
     """`-log p` of the labels, `[..., classes], [...] -> [...]`; NaN if one is no class."""
     prediction, count = prediction.astype(jnp.float32), prediction.shape[-1]
     if from_logits:
+        warn_of_probabilities(what, prediction, "from_logits=False")
         logs = jax.nn.log_softmax(prediction)
     else:
         logs = jnp.where(_inside(prediction), jnp.log(prediction), jnp.nan)

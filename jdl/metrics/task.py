@@ -15,6 +15,7 @@ from jdl.metrics.checks import (
     count_of,
 )
 from jdl.metrics.metric import weight_of
+from jdl.metrics.warn import warn_of_probabilities
 
 
 class Task(NamedTuple):
@@ -80,6 +81,8 @@ def answers(
         if task.classes:
             said, known = prediction.argmax(-1), ~jnp.isnan(prediction).any(-1)
         else:
+            if threshold == 0:
+                warn_of_probabilities(task.what, prediction, "threshold=0.5")
             said, known = prediction > threshold, ~jnp.isnan(prediction)
     count = task.classes or 2
     good = _is_class(said, count) & _is_class(target, count) & known
@@ -124,6 +127,8 @@ def scores(
         target = jax.nn.one_hot(target, count)
         good, weight = (jnp.broadcast_to(x[..., None], target.shape) for x in (good, weight))
     score = prediction
+    if from_logits and (task.classes or not ranks):
+        warn_of_probabilities(task.what, prediction, "from_logits=False")
     if from_logits:
         score = _log_probabilities(task, score) if ranks else probabilities(task, score)
     good &= ~jnp.isnan(score)

@@ -17,3 +17,17 @@ def warn_of_nan(name: str, value: Any) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def warn_of_probabilities(what: str, scores: Any, advice: str) -> None:
+    """Warns of what look like probabilities where logits are meant, if they are at hand."""
+    if isinstance(scores, jax.core.Tracer) or np.size(scores) < 10:
+        return
+    scores = np.asarray(scores)
+    if scores.min() >= 0 and scores.max() <= 1 and ((scores > 0) & (scores < 1)).any():
+        warnings.warn(
+            f"{what} takes logits, and all of these are from 0 to 1, as probabilities are: "
+            f"for those pass {advice}",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec
 
 import jdl
 from jdl import losses, metrics, nn
@@ -115,6 +116,25 @@ def test_logits_taken_for_probabilities_are_nan():
     assert metrics.roc_auc(capacity=9, from_logits=False)(logits, bits) == 1  # any scores
 
 
+@pytest.mark.parametrize(
+    ("metric", "advice"),
+    [
+        (metrics.precision(), "threshold=0.5"),
+        (metrics.binary_accuracy(), "threshold=0.5"),
+        (metrics.log_loss(), "from_logits=False"),
+        (metrics.brier(), "from_logits=False"),
+        (metrics.calibration_error(), "from_logits=False"),
+        (metrics.kl_divergence(), "from_logits=False"),
+    ],
+)
+def test_probabilities_taken_for_logits_are_warned_of(metric, advice):
+    chances = np.linspace(0.1, 0.9, 12).astype("f").reshape(6, 2)
+    with pytest.warns(RuntimeWarning, match=f"all of these are from 0 to 1.*{advice}"):
+        metric(chances, np.arange(12).reshape(6, 2) % 2)
+    said = np.float32(chances > 0.5)
+    metric(said, said)  # answers as floats are no probabilities
+
+
 def test_scores_that_saturate_keep_their_order():
     logits, bits = np.array([40.0, 30.0, 20.0, 19.0], "f"), np.array([1, 1, 0, 0])
     assert metrics.roc_auc(capacity=4)(logits, bits) == 1
@@ -139,15 +159,17 @@ def test_half_precision_and_bools_are_welcome():
 
 
 def test_states_of_devices_merge_as_those_of_batches():
-    x, y = RANDOM.standard_normal((2, 4, 3)).astype("f")
+    x, y = RANDOM.standard_normal((2, 12)).astype("f")
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), "device")
     for metric in (metrics.pearson(), metrics.spearman(capacity=12), metrics.mse()):
 
         def part(x, y, metric=metric):
             state = metric.update(metric.init(), x, y, None)
             return metric.compute(metrics.merge_devices(metric, state, "device"))
 
-        each = jax.jit(jax.vmap(part, axis_name="device"))(x, y)
-        np.testing.assert_allclose(each, np.full(4, metric(x, y)), rtol=1e-5)
+        halves = {"in_specs": PartitionSpec("device"), "out_specs": PartitionSpec()}
+        sharded = jax.jit(jax.shard_map(part, mesh=mesh, **halves))(x, y)
+        np.testing.assert_allclose(sharded, metric(x, y), rtol=1e-5)
 
 
 def test_records_of_a_run_are_those_of_the_predictions():
