@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl.core import Array, Layer, Tree
+from jdl.testing.same import assert_same
 
 _STEP = 1e-6
 
@@ -14,7 +15,7 @@ _STEP = 1e-6
 def check_derivatives(
     layer: Layer, *inputs: Any, training: bool = False, tolerance: float = 1e-4
 ) -> None:
-    """Raises an AssertionError unless forward and reverse derivatives equal differences.
+    """Raises a PropertyError unless forward and reverse derivatives equal differences.
 
     It runs in float64, along one random direction through all params and floating-point
     inputs, at the params of `init` moved by random numbers, so that zeros hide nothing.
@@ -50,11 +51,8 @@ def check_derivatives(
         numbers = jax.jit(lambda p, d: _three(value, p, d))(point, direction)
         forward, reverse, difference = map(float, numbers)
     for name, found in (("forward", forward), ("reverse", reverse)):
-        wrong = abs(found - difference)
-        assert wrong <= tolerance * max(1.0, abs(difference)), (
-            f"broken promise: the {name} derivative of {layer.name} is that of its values: "
-            f"{found} != {difference} by differences"
-        )
+        promise = f"the {name} derivative of {layer.name} is that of its values"
+        assert_same(np.array(found), np.array(difference), promise, tolerance, layer.name)
 
 
 def _three(value: Any, point: Any, direction: Any) -> tuple[Array, Array, Array]:
