@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint docs bench parity lock
+.PHONY: help demo test faults mutants lint docs bench parity lock
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -22,6 +22,9 @@ test: $(VENV)/.stamp-test  ## run all tests
 
 faults: $(VENV)/.stamp-test  ## end runs at 100 random moments, damage files, fill disks, and count
 	FAULTS=100 $(BIN)/python -m pytest -q -s tests/faults
+
+mutants: $(VENV)/.stamp-test  ## plant known bugs, and count those that the property kit finds
+	$(BIN)/python tests/mutants/report.py
 
 lint: $(VENV)/.stamp-test  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -40,11 +40,14 @@ def batch_independent(
         expected = jax.tree.map(lambda y, rows=rows: np.asarray(y)[rows], everything)
         promise = f"the outputs of a batch {which} are those of its examples"
         assert_same(outputs(rows), expected, promise, tolerance, name)
-    empty = jax.eval_shape(lambda: outputs(slice(0)))
+    promise = "no example gives no output"
+    try:
+        empty = jax.eval_shape(lambda: outputs(slice(0)))
+    except Exception as error:
+        raise PropertyError(promise, name, f"{type(error).__name__}: {error}") from error
     for none, some in zip(jax.tree.leaves(empty), jax.tree.leaves(everything), strict=True):
         if none.shape != (expected := (0, *some.shape[1:])):
-            detail = f"expected {expected}, got {none.shape}"
-            raise PropertyError("no example gives no output", name, detail)
+            raise PropertyError(promise, name, f"expected {expected}, got {none.shape}")
 
 
 def partition_invariant(

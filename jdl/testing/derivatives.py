@@ -1,5 +1,6 @@
-"""Whether the derivatives of a layer are those of the function that it computes."""
+"""Whether derivatives are those of the function that is computed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,51 +9,62 @@ import numpy as np
 
 from jdl.core import Array, Layer, Tree
 from jdl.testing.same import assert_same
+from jdl.testing.subject import name_of
 
 _STEP = 1e-6
 
 
 def check_derivatives(
-    layer: Layer, *inputs: Any, training: bool = False, tolerance: float = 1e-4
+    function: Layer | Callable[..., Any],
+    *inputs: Any,
+    training: bool = False,
+    tolerance: float = 1e-4,
 ) -> None:
     """Raises a PropertyError unless forward and reverse derivatives equal differences.
 
-    It runs in float64, along one random direction through all params and floating-point
-    inputs, at the params of `init` moved by random numbers, so that zeros hide nothing.
+    It runs in float64, along one random direction through all floating-point inputs and, of a
+    layer, all params: those of `init` moved by random numbers, so that zeros hide nothing.
 
     Args:
-      layer: the layer.
+      function: a layer, or a function of the inputs.
       *inputs: arrays for it.
-      training: whether to differentiate what runs in training, with a fixed key.
+      training: whether to differentiate what a layer runs in training, with a fixed key.
       tolerance: the largest difference, relative to the size of the derivative.
 
     Example:
       >>> from jdl import nn
       >>> check_derivatives(nn.dense(3), jnp.ones((2, 4)))
     """
-    key = jax.random.key(0)
-    params, state = layer.init(key, *inputs)
-    generator = np.random.default_rng(0)
+    key, name = jax.random.key(0), name_of(function)
+    params, state = function.init(key, *inputs) if isinstance(function, Layer) else ({}, {})
+
+    def call(params: Tree, *inputs: Any) -> Any:
+        if not isinstance(function, Layer):
+            return function(*inputs)
+        return function.apply(params, state, *inputs, key=key, training=training)[0]
+
     with jax.enable_x64(True):
         params, state, inputs = jax.tree.map(_double, (params, state, inputs))
-        point = (
-            jax.tree.map(lambda p: p + 0.1 * _normal(generator, p), params),
-            _floating(inputs),
-        )
-        direction = jax.tree.map(lambda x: _normal(generator, x), point)
+        found = map(float, _along_a_direction(call, params, inputs))
+    forward, reverse, difference = map(np.array, found)
+    for mode, came in (("forward", forward), ("reverse", reverse)):
+        promise = f"the {mode} derivative of {name} is that of its values"
+        assert_same(came, difference, promise, tolerance, name)
 
-        def value(point: tuple[Tree, list]) -> Array:
-            here = _with(inputs, point[1])
-            outputs, _ = layer.apply(point[0], state, *here, key=key, training=training)
-            weights = np.random.default_rng(1)  # a random combination, so that none cancels
-            terms = [jnp.vdot(_normal(weights, y), y) for y in _floating(outputs)]
-            return sum(terms, jnp.zeros(()))
 
-        numbers = jax.jit(lambda p, d: _three(value, p, d))(point, direction)
-        forward, reverse, difference = map(float, numbers)
-    for name, found in (("forward", forward), ("reverse", reverse)):
-        promise = f"the {name} derivative of {layer.name} is that of its values"
-        assert_same(np.array(found), np.array(difference), promise, tolerance, layer.name)
+def _along_a_direction(call: Callable, params: Tree, inputs: tuple) -> tuple[Array, ...]:
+    generator = np.random.default_rng(0)
+    moved = jax.tree.map(lambda p: p + 0.1 * _normal(generator, p), params)
+    point = moved, _floating(inputs)
+    direction = jax.tree.map(lambda x: _normal(generator, x), point)
+
+    def value(point: tuple[Tree, list]) -> Array:
+        outputs = call(point[0], *_with(inputs, point[1]))
+        weights = np.random.default_rng(1)  # a random combination, so that none cancels
+        terms = [jnp.vdot(_normal(weights, y), y) for y in _floating(outputs)]
+        return sum(terms, jnp.zeros(()))
+
+    return jax.jit(lambda p, d: _three(value, p, d))(point, direction)
 
 
 def _three(value: Any, point: Any, direction: Any) -> tuple[Array, Array, Array]:

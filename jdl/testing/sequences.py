@@ -43,7 +43,7 @@ def causal(
     lengths = {x.shape[axis] for x in jax.tree.leaves(inputs) if np.ndim(x) >= rank}
     if len(lengths) != 1:
         raise ConfigError(f"the inputs have one length along axis {axis}, got {lengths}")
-    before = call(*inputs)
+    before, unseen = call(*inputs), []
     for step in range(length := lengths.pop()):
 
         def at_step(x: Any, step: int = step) -> np.ndarray:
@@ -61,8 +61,10 @@ def causal(
             at = range(first, min(first + 1, length))
             seen |= bool((np.take(new, at, axis) != np.take(old, at, axis)).any())
         if not seen and step + lag < length:
-            promise = f"output {step + lag} depends on step {step} of the inputs"
-            raise PropertyError(promise, name, f"nothing changed at step {step + lag}")
+            unseen.append(step)
+    if unseen:
+        promise = f"output {unseen[0] + lag} depends on step {unseen[0]} of the inputs"
+        raise PropertyError(promise, name, f"nothing changed at step {unseen[0] + lag}")
 
 
 def padding_invariant(

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from jdl.core import Layer, Tree
-from jdl.core.show import show
 
 
 class Subject(NamedTuple):
@@ -53,7 +52,7 @@ def name_of(function: Any) -> str:
     if isinstance(function, Layer):
         return function.name
     function = getattr(function, "func", function)  # of a partial
-    return show(function) if hasattr(function, "__name__") else type(function).__name__
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _plain(function: Callable) -> Callable:
