@@ -13,7 +13,7 @@ from jdl.train.halving import successive_halving
 from jdl.train.history import History
 from jdl.train.hooks import Figures, Hook, on
 from jdl.train.interrupt import Interrupted
-from jdl.train.learner import from_gradients, learner
+from jdl.train.learner import learner
 from jdl.train.loss_scale import loss_scaled
 from jdl.train.lr_find import RateSearch, lr_find
 from jdl.train.objective import supervised
@@ -27,6 +27,7 @@ from jdl.train.retrace import RetraceWarning
 from jdl.train.run import run
 from jdl.train.settings import grid, log_uniform, sample, uniform
 from jdl.train.state import Aux, Learner, Objective, TrainState
+from jdl.train.step import Step
 from jdl.train.weights import load, save
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RateSearch",
     "Result",
     "RetraceWarning",
+    "Step",
     "TrainState",
     "accumulate",
     "alternate",
@@ -54,7 +56,6 @@ __all__ = [
     "compare",
     "evaluate",
     "fit",
-    "from_gradients",
     "grid",
     "learner",
     "load",

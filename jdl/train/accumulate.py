@@ -9,9 +9,9 @@ from jdl.core import Array, ConfigError, Tree
 from jdl.core.rows import for_rows
 from jdl.metrics import Mean
 from jdl.nn.checks import positive
-from jdl.train.learner import from_gradients, halves
 from jdl.train.programs import merge_logs
 from jdl.train.state import Aux, Batch, Learner, Logs, TrainState
+from jdl.train.step import Step, halves
 
 
 def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learner:
@@ -31,13 +31,13 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
     `ceil(size / n)` examples.
 
     Args:
-      learner: one with `gradients`, as `jdl.learner` makes them.
+      learner: one whose step is a `Step`, as `jdl.learner` makes them.
       n: the number of parts.
       unroll: how many parts one turn of the compiled loop does; True for all, with no loop,
         where convolutions run faster on CPUs.
 
     Raises:
-      ConfigError: `n` or `unroll` is no positive int, or the learner has no `gradients`.
+      ConfigError: `n` or `unroll` is no positive int, or the learner's step is no `Step`.
 
     Example:
       >>> import optax
@@ -51,7 +51,7 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
       >>> abs(bias[0] - bias[1]) < 1e-6
       True
     """
-    inner, update = halves("accumulate", learner)
+    inner = halves("accumulate", learner)
     positive("n", n)
     if not isinstance(unroll, bool):
         positive("unroll", unroll)
@@ -62,12 +62,12 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
         size = max(1, -(-length // n))
         whole, rest = divmod(length, size)
         if whole <= 1 and not rest:
-            return inner(train, batch, key, scale)
+            return inner.gradients(train, batch, key, scale)
 
         def add(carry, part, start, stride):
             state, total = carry
             part_key = for_rows(key, len(jax.tree.leaves(part)[0]), start, stride)
-            grads, aux = inner(train._replace(state=state), part, part_key, scale)
+            grads, aux = inner.gradients(train._replace(state=state), part, part_key, scale)
             return (aux.state, _added(total, grads, _weight(aux.logs))), aux.logs
 
         def one(carry, number):
@@ -84,14 +84,7 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
         state, total = carry
         return _mean(total, train.params), Aux(state, logs)
 
-    return from_gradients(
-        learner.init,
-        gradients,
-        update,
-        learner.evaluate,
-        metrics=learner.metrics,
-        check=learner.check,
-    )
+    return learner._replace(step=Step(gradients, inner.update))
 
 
 class _Total(NamedTuple):

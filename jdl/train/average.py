@@ -6,8 +6,8 @@ import jax
 
 from jdl.core import Array, Tree
 from jdl.optim.average import average_from, averaging
-from jdl.train.learner import inside
 from jdl.train.state import Aux, Batch, Learner, Logs, TrainState, check_learner
+from jdl.train.step import Step, inside
 
 
 def average(
@@ -70,13 +70,13 @@ def average(
         return learner.evaluate(inside(train)._replace(params=mean), batch)
 
     averaged = learner._replace(init=init, step=step, evaluate=evaluate)
-    if (inner := learner.gradients) is None or (inner_update := learner.update) is None:
+    if not isinstance(inner := learner.step, Step):
         return averaged
 
     def gradients(train: TrainState, *rest: Any) -> tuple[Tree, Aux]:
-        return inner(inside(train), *rest)
+        return inner.gradients(inside(train), *rest)
 
     def update(train: TrainState, grads: Tree, aux: Aux) -> tuple[TrainState, Logs]:
-        return follow(train, inner_update(inside(train), grads, aux))
+        return follow(train, inner.update(inside(train), grads, aux))
 
-    return averaged._replace(gradients=gradients, update=update)
+    return averaged._replace(step=Step(gradients, update))

@@ -1,6 +1,5 @@
 """A learner: an objective whose gradient an optimizer follows."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -8,8 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from jdl.core import Array, ConfigError, Tree, TreeError, check_key
-from jdl.metrics import Mean, Metric
-from jdl.train.state import Aux, Batch, Learner, Logs, Objective, TrainState, check_learner
+from jdl.metrics import Mean
+from jdl.train.state import Aux, Batch, Learner, Logs, Objective, TrainState
+from jdl.train.step import Step
 from jdl.tree import diff
 
 
@@ -75,69 +75,8 @@ def learner(objective: Objective, optimizer: optax.GradientTransformation) -> Le
     def evaluate(train: TrainState, batch: Batch) -> Logs:
         return objective.loss(train.params, train.state, batch, None, False)[1].logs
 
-    return from_gradients(
-        init, gradients, update, evaluate, metrics=objective.metrics, check=objective.check
-    )
-
-
-def from_gradients(
-    init: Callable[[Array, Batch], TrainState],
-    gradients: Callable[..., tuple[Tree, Aux]],
-    update: Callable[[TrainState, Tree, Aux], tuple[TrainState, Logs]],
-    evaluate: Callable[[TrainState, Batch], Logs],
-    *,
-    metrics: Mapping[str, Metric] | None = None,
-    check: Callable[[Batch], None] = lambda batch: None,
-) -> Learner:
-    """A learner whose step has two halves, which transformations can take apart.
-
-    `step(train, batch)` is `update(train, *gradients(train, batch, key, 1.0))`, where the key
-    is that of the step: `train.key` with `train.step` folded in.
-
-    Args:
-      init, evaluate, metrics, check: as in a `Learner`.
-      gradients: `(TrainState, batch, key, scale) -> (grads, Aux)`, of `scale * loss`.
-      update: `(TrainState, grads, Aux) -> (TrainState, Logs)`; it counts the step.
-
-    Example:
-      >>> from jdl import losses, nn, supervised
-      >>> rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(0.1))
-      >>> def signs(*args):
-      ...     grads, aux = rule.gradients(*args)
-      ...     return jax.tree.map(jnp.sign, grads), aux
-      >>> signed = from_gradients(rule.init, signs, rule.update, rule.evaluate)
-      >>> batch = jnp.ones((4, 3)), jnp.zeros((4, 1))
-      >>> train = signed.init(jax.random.key(0), batch)
-      >>> moved, _ = signed.step(train, batch)
-      >>> abs(moved.params["kernel"] - train.params["kernel"]).round(3).tolist()
-      [[0.1], [0.1], [0.1]]
-    """
-
-    def step(train: TrainState, batch: Batch) -> tuple[TrainState, Logs]:
-        key = jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
-        return update(train, *gradients(train, batch, key, 1.0))
-
-    return Learner(init, step, evaluate, metrics or {}, check, gradients, update)
-
-
-def halves(what: str, learner: Learner) -> tuple[Callable, Callable]:
-    """The two halves of a learner's step, for a transformation of this name.
-
-    Raises:
-      ConfigError: it is no learner, or its step has no halves.
-    """
-    check_learner(what, learner)
-    if learner.gradients is None or learner.update is None:
-        raise ConfigError(
-            f"{what} changes gradients, and this learner shows none: apply it to the learners "
-            "this one is made of, or make one with jdl.train.from_gradients"
-        )
-    return learner.gradients, learner.update
-
-
-def inside(train: TrainState) -> TrainState:
-    """The state of a learner that a transformation put into its own, as `inner_state`."""
-    return train._replace(opt_state=train.opt_state.inner_state)
+    step = Step(gradients, update)
+    return Learner(init, step, evaluate, objective.metrics, objective.check)
 
 
 def _value(loss: Mean) -> Array:

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jdl.core import Array, ConfigError, Tree
+from jdl.core import Array, Tree
 from jdl.metrics import Mean
 from jdl.optim.checks import number, positive
-from jdl.train.learner import from_gradients, halves, inside
 from jdl.train.state import Aux, Batch, Learner, Logs, TrainState
+from jdl.train.step import Step, halves, inside
 
 _TINIEST = 2.0**-24  # the least number above 0 in float16
 
@@ -49,15 +49,15 @@ def loss_scaled(
     bfloat16, whose range is that of float32, none of this is needed.
 
     Args:
-      learner: one with `gradients`, of a model that computes in float16, as
+      learner: one whose step is a `Step`, of a model that computes in float16, as
         `nn.mixed(model, compute=jnp.float16)` does.
       initial: the scale at first. PyTorch begins with 2**16.
       period: steps from one increase to the next.
-      factor: by what it changes.
+      factor: by what it changes; 1 for a scale that stays.
       least: what it never falls below.
 
     Raises:
-      ConfigError: an argument makes no sense, or the learner has no `gradients`.
+      ConfigError: an argument makes no sense, or the learner's step is no `Step`.
 
     Example:
       >>> import optax
@@ -70,12 +70,9 @@ def loss_scaled(
       >>> float(logs["loss_scale"].compute()), float(logs["skipped"].compute())
       (32768.0, 0.0)
     """
-    inner, inner_update = halves("loss_scaled", learner)
-    least = number("least", least, _TINIEST)
-    initial = number("initial", initial, least)
-    positive("period", period)
-    if not number("factor", factor) > 1:
-        raise ConfigError(f"factor is a number above 1, got {factor}")
+    inner = halves("loss_scaled", learner)
+    least, initial = number("least", least, _TINIEST), number("initial", initial, _TINIEST)
+    factor, period = number("factor", factor, 1.0), positive("period", period)
 
     def init(key: Array, batch: Batch) -> TrainState:
         train = learner.init(key, batch)
@@ -85,14 +82,14 @@ def loss_scaled(
 
     def gradients(train: TrainState, batch: Batch, key: Array, scale: Any) -> tuple[Tree, Aux]:
         own = train.opt_state.scale
-        grads, aux = inner(inside(train), batch, key, scale * own)
+        grads, aux = inner.gradients(inside(train), batch, key, scale * own)
         return jax.tree.map(lambda g: (g / own).astype(g.dtype), grads), aux
 
     def update(train: TrainState, grads: Tree, aux: Aux) -> tuple[TrainState, Logs]:
         scale, count, _ = train.opt_state
         finite = jnp.stack([jnp.isfinite(g).all() for g in jax.tree.leaves(grads)]).all()
         before = inside(train)
-        after, logs = inner_update(before, grads, aux)
+        after, logs = inner.update(before, grads, aux)
         parts = [(t.params, t.state, t.opt_state) for t in (after, before)]
         params, state, opt_state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), *parts)
         grows = count + 1 >= period
@@ -108,6 +105,4 @@ def loss_scaled(
     def evaluate(train: TrainState, batch: Batch) -> Logs:
         return learner.evaluate(inside(train), batch)
 
-    return from_gradients(
-        init, gradients, update, evaluate, metrics=learner.metrics, check=learner.check
-    )
+    return learner._replace(init=init, step=Step(gradients, update), evaluate=evaluate)

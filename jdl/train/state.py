@@ -72,13 +72,9 @@ class Learner(NamedTuple):
 
     Attributes:
       init: `(key, batch) -> TrainState`.
-      step: `(TrainState, batch) -> (TrainState, Logs)`.
+      step: `(TrainState, batch) -> (TrainState, Logs)`; a `Step` where it has two halves.
       evaluate: `(TrainState, batch) -> Logs`.
       metrics, check: those of the objective.
-      gradients: `(TrainState, batch, key, scale) -> (grads, Aux)`, the first half of a step:
-        the gradient of `scale * loss`, and what the objective returned. None if the step has
-        no halves.
-      update: `(TrainState, grads, Aux) -> (TrainState, Logs)`, the second half.
     """
 
     init: Callable[[Array, Batch], TrainState]
@@ -86,8 +82,6 @@ class Learner(NamedTuple):
     evaluate: Callable[[TrainState, Batch], Logs]
     metrics: Mapping[str, Metric] = {}
     check: Callable[[Batch], None] = lambda batch: None
-    gradients: Callable[..., tuple[Tree, Aux]] | None = None
-    update: Callable[[TrainState, Tree, Aux], tuple[TrainState, Logs]] | None = None
 
     def __repr__(self) -> str:
         return f"Learner(metrics={list(self.metrics)})"

@@ -20,7 +20,6 @@ from jdl import (
     supervised,
 )
 from jdl.train import accumulate, average, reestimate
-from jdl.train.state import Learner
 
 KEY = jax.random.key(1)
 
@@ -91,7 +90,7 @@ def test_an_average_in_parts_is_the_average():
 
 
 def test_a_learner_without_halves_has_an_average_too():
-    bare = Learner(PLAIN.init, PLAIN.step, PLAIN.evaluate)
+    bare = PLAIN._replace(step=lambda train, batch: PLAIN.step(train, batch))
     first, second = (kernels(average(rule), 2)[1] for rule in (bare, PLAIN))
     for a, b in zip(
         *(optim.average_of(t.opt_state)["kernel"] for t in (first, second)), strict=True

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jdl import ConfigError, learner, losses, nn, supervised
-from jdl.train import from_gradients, per_example_gradients
+from jdl.train import Step, per_example_gradients
 
 KEY = jax.random.key(1)
 MODEL = nn.serial(nn.dense(4), nn.relu, nn.dropout(0.4), nn.dense(3))
@@ -57,7 +57,7 @@ def test_a_learner_clips_them_and_adds_noise():
         options = {"key": key, "training": True}
         return per_example_gradients(OBJECTIVE, train, batch, **options), aux
 
-    clipped = from_gradients(rule.init, gradients, rule.update, rule.evaluate)
+    clipped = rule._replace(step=Step(gradients, rule.step.update))
     x, y, _ = batch()
     train = clipped.init(KEY, (x, y))
     after, _ = jax.jit(clipped.step)(train, (x, y))
