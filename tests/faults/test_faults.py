@@ -137,7 +137,10 @@ def test_runs_ended_at_random_moments_end_with_the_same_bytes(tmp_path, straight
             assert checksum == straight[step], f"{event} {step} of {folder}"
             assert event != "begin" or step == start
         if newest(folder) == child.STEPS:
-            assert checkpoint.steps(folder) == [child.STEPS - 1, child.STEPS]
+            whole = checkpoint.steps(
+                folder
+            )  # one more, if it was to be removed when the end came
+            assert whole[-2:] == [child.STEPS - 1, child.STEPS] and len(whole) <= 3
             last = checkpoint.restore(folder, child.like())
             assert child.digest(last) == straight[child.STEPS]
             count["runs"] += 1
@@ -214,16 +217,21 @@ def disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's
-def test_training_goes_on_when_the_disk_is_full(tmp_path):
+def test_training_goes_on_when_the_disk_is_full(tmp_path, straight):
     with disk(tmp_path / "disk", "300k") as folder:
         with (
-            pytest.warns(CheckpointWarning, match="could not be saved"),
+            pytest.warns(
+                CheckpointWarning, match="could not be saved.*No space left on device"
+            ),
             pytest.raises(jdl.HookError, match="could not be saved") as caught,
         ):
             trained(folder / "run", steps=1, keep=None)
         assert int(caught.value.result.state.step) == child.STEPS
         whole = checkpoint.steps(folder / "run")
-        assert whole and whole == list(range(1, whole[-1] + 1))
+        assert whole[:3] == [1, 2, 3] and whole[-1] < child.STEPS
+        for step in whole:
+            state = checkpoint.restore(folder / "run", child.like(), step=step)
+            assert child.digest(state) == straight[step]
         assert not list((folder / "run").glob(".*"))
         shutil.rmtree(folder / "run" / "step_00000001")
         with Store(folder / "run", keep=None) as store:

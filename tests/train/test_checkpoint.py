@@ -226,6 +226,11 @@ def test_another_run_is_refused_in_the_folder(run):
         with pytest.raises(jdl.CheckpointMismatch, match=r"kernel: expected .*2,3.*got .*2,5"):
             store.save(state_of(4, width=5))
         assert store.steps() == [1, 2, 3]
+    with (
+        Store(run, config={"batch_size": 64}) as store,
+        pytest.raises(jdl.CheckpointMismatch, match="batch_size: 64 now, 32 when"),
+    ):
+        store.check(state_of(3))
 
 
 def test_a_damaged_one_of_the_same_step_gives_way(run):
@@ -524,7 +529,9 @@ def test_a_full_disk_leaves_what_is_there(run):  # row 98
         store._check_run = lambda *_: None
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
         try:
-            with pytest.raises(jdl.CheckpointFailed, match="step 4 could not be saved"):
+            with pytest.raises(
+                jdl.CheckpointFailed, match="step 4 could not be saved.*File too large"
+            ):
                 store.save(big._replace(params={"noise": noise}))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

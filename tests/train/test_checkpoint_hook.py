@@ -119,6 +119,18 @@ def test_a_state_of_nan_pushes_no_good_one_out(tmp_path):
     assert np.isfinite(last.params["dense_0"]["bias"]).all()
 
 
+def test_a_best_that_no_record_has_is_an_error(tmp_path):
+    saves = save_every(tmp_path / "run", best="val_loss")
+    state = jdl.TrainState(jnp.int32(4), {"a": jnp.ones(2)}, {}, (), KEY)
+    with pytest.raises(jdl.ConfigError, match=r"one of \['epoch', 'loss'\], got 'val_loss'"):
+        saves("epoch", state, {"epoch": 1, "loss": 0.5})
+    assert saves("interrupt", state, {"epoch": 2, "step": 4}) == "saved"
+    spoilt = state._replace(step=jnp.int32(5), params={"a": jnp.full(2, jnp.nan)})
+    saves("begin", state, {})
+    with pytest.warns(CheckpointWarning, match="step 5 is not saved"):
+        assert saves("interrupt", spoilt, {"epoch": 2, "step": 5}) is None
+
+
 def test_another_hook_that_fails_leaves_a_checkpoint(tmp_path):
     def fail(event, state, figures):
         raise ValueError("out of luck")

@@ -7,8 +7,11 @@ neighbours' work. What is measured of it (0.12.8, two cores): 0.5 s to import, 0
 keep the process from ending, so that a folder is made there first.
 """
 
+import contextlib
+import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,11 +25,12 @@ def write(folder: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """
     import orbax.checkpoint.experimental.v1 as ocp
 
+    state: Any = dict(arrays)
     try:
-        state: Any = dict(arrays)
-        ocp.save(os.path.abspath(folder), state)
+        with _quiet():
+            ocp.save(os.path.abspath(folder), state)
     except Exception as error:  # a full disk is a ValueError of TensorStore
-        raise OSError(f"Orbax could not save: {error}") from error
+        raise _os_error(error) from error
 
 
 def read(folder: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -38,7 +42,26 @@ def read(folder: str | os.PathLike) -> dict[str, np.ndarray]:
     import orbax.checkpoint.experimental.v1 as ocp
 
     try:
-        found: Any = ocp.load(os.path.abspath(folder))
+        with _quiet():
+            found: Any = ocp.load(os.path.abspath(folder))
         return dict(found)
     except Exception as error:  # of many kinds, by what is damaged
-        raise OSError(f"Orbax could not load: {error}") from error
+        raise _os_error(error) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Orbax' log of an error that is raised, which is hundreds of lines long."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _os_error(error: Exception) -> OSError:
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return OSError(f"{type(error).__name__} of Orbax: {error}")

@@ -100,34 +100,43 @@ class _Saver:
 
     def _save(self, event: str, train: TrainState, figures: Mapping[str, Any]) -> str | None:
         try:
+            self._check_best(event, figures)
             if int(train.step) != self.saved:
-                _check_numbers(train, figures)
-                history = getattr(figures, "history", ())
-                position = getattr(figures, "position", None)
-                self.store.save(train, figures, history=history, position=position)
-                self.saved = int(train.step)
+                self._write(train, figures)
         except CheckpointFailed as error:
             if event == "end":
                 raise
-            warnings.warn(error.message, CheckpointWarning, stacklevel=2)
-            return None
+            _warn(error.message)
         finally:
             if event in ("end", "interrupt"):
                 self.store.close()
-        return "saved" if event == "interrupt" else None
+        return "saved" if event == "interrupt" and self.saved == int(train.step) else None
+
+    def _check_best(self, event: str, figures: Mapping[str, Any]) -> None:
+        best = self.store.best
+        if best and event in ("epoch", "step") and best not in figures:
+            raise ConfigError(f"best is one of {sorted(figures)}, got {best!r}")
+
+    def _write(self, train: TrainState, figures: Mapping[str, Any]) -> None:
+        step = int(train.step)
+        if not _is_sound(train, figures):
+            _warn(
+                f"step {step} is not saved, as its loss is not finite or its params are NaN: "
+                "the checkpoints before are as they were"
+            )
+            return
+        history = getattr(figures, "history", ())
+        position = getattr(figures, "position", None)
+        self.store.save(train, figures, history=history, position=position)
+        self.saved = step
 
 
-def _check_numbers(train: TrainState, figures: Mapping[str, Any]) -> None:
-    """Refuses a state from which nothing good can come.
-
-    Raises:
-      CheckpointFailed: the loss is not finite, or a parameter is NaN.
-    """
+def _is_sound(train: TrainState, figures: Mapping[str, Any]) -> bool:
+    """Whether anything good can come from the state."""
     leaves = jax.tree.leaves(train.params)
     floats = [leaf for leaf in leaves if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
-    if math.isfinite(figures.get("loss", 0)) and not any(jnp.isnan(x).any() for x in floats):
-        return
-    raise CheckpointFailed(
-        f"step {int(train.step)} is not saved, as its loss is not finite or its parameters are "
-        "NaN: the checkpoints before are as they were"
-    )
+    return math.isfinite(figures.get("loss", 0)) and not any(jnp.isnan(x).any() for x in floats)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, CheckpointWarning, stacklevel=3)

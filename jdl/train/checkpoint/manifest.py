@@ -96,6 +96,15 @@ def plain(value: Any) -> Any:
     return show(value)
 
 
+def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """What of a configuration is not as it was, a line each."""
+    return [
+        f"{name}: {value!r} now, {before.get(name)!r} when it was saved"
+        for name, value in now.items()
+        if value != before.get(name)
+    ]
+
+
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a run's numbers depend on."""
     names = ("jdl", "jax", "jaxlib", "optax", "numpy")

@@ -25,7 +25,7 @@ from jdl.train.checkpoint.folder import (
     verify,
 )
 from jdl.train.checkpoint.leaves import kinds_of, place
-from jdl.train.checkpoint.manifest import Manifest, plain
+from jdl.train.checkpoint.manifest import Manifest, differences, plain
 from jdl.train.state import TrainState
 from jdl.tree import diff, paths
 
@@ -234,12 +234,7 @@ def _check_leaves(path: Path, found: Manifest, like: Any, partial: bool) -> None
 
 
 def _check_config(path: Path, found: Manifest, config: Mapping[str, Any]) -> None:
-    lines = [
-        f"{name}: {now!r} now, {found.config.get(name)!r} when it was saved"
-        for name, now in plain(config).items()
-        if now != found.config.get(name)
-    ]
-    if lines:
+    if lines := differences(plain(config), found.config):
         raise CheckpointMismatch(
             f"{str(path)!r} was saved under another configuration:\n  {_shown(lines)}\n"
             "go on as the run began, or leave out of config= what may differ"

@@ -35,7 +35,7 @@ from jdl.train.checkpoint.folder import (
 )
 from jdl.train.checkpoint.leaves import Leaf, damaged, to_host
 from jdl.train.checkpoint.lock import acquire
-from jdl.train.checkpoint.manifest import NAME, Manifest, plain, to_bytes, versions
+from jdl.train.checkpoint.manifest import NAME, Manifest, differences, plain, to_bytes, versions
 from jdl.train.checkpoint.restore import best_of, check_mode, restore, steps
 from jdl.train.disk import sync, sync_tree
 from jdl.train.state import TrainState
@@ -57,7 +57,7 @@ class Store:
       best: the name of a figure in the records, whose best checkpoint is kept too.
       mode: whether the best is the smallest (`"min"`) or the largest (`"max"`).
       config: what the run is made of, by name: numbers and texts as they are, anything else, a
-        model for instance, by its repr. `restore` compares it.
+        model for instance, by its repr. It has to be that of the checkpoints before.
 
     Raises:
       ConfigError: arguments that make no sense.
@@ -148,7 +148,8 @@ class Store:
 
         Raises:
           ConfigError: `train` is no state, or its step is not after those that are there.
-          CheckpointMismatch: there are checkpoints of another run, of another key or shapes.
+          CheckpointMismatch: there are checkpoints of another run: of another key, other shapes
+            or another configuration.
           CheckpointFailed: it cannot be written; those before are as they were.
           CheckpointError: a leaf is no array that can be saved, or the store is closed.
         """
@@ -215,10 +216,13 @@ class Store:
         lines = diff(leaves, before.leaves)
         if leaves["key"].sha256 != before.leaves["key"].sha256:
             lines.append("key: another one")
+        lines += differences(self.config, before.config)
         if lines:
             raise CheckpointMismatch(
-                f"{str(self.folder)!r} has checkpoints of another run; of step {before.step}, "
-                "this state differs:\n  " + "\n  ".join(lines[:10]) + "\nchoose another folder"
+                f"{str(self.folder)!r} has checkpoints of another run; from step "
+                f"{before.step}, this one differs:\n  "
+                + "\n  ".join(lines[:10])
+                + "\nchoose another folder"
             )
 
     def _check_room(self, content: Mapping[str, np.ndarray]) -> None:
