@@ -568,6 +568,30 @@ def test_a_failed_save_leaves_nothing_behind(run, monkeypatch, call, error):
         assert sorted(str(file) for file in run.rglob("*")) == before
 
 
+def test_all_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced, named = set(), []
+    usual, rename = os.fsync, os.rename
+
+    def fsync(handle):
+        synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+        usual(handle)
+
+    def check(old, new):
+        if Path(new).name.startswith("step_"):
+            assert {str(path) for path in (Path(old), *Path(old).rglob("*"))} <= synced
+            synced.clear()
+            named.append(new)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", check)
+    with Store(tmp_path / "new" / "run") as store:
+        assert {str(tmp_path), str(tmp_path / "new")} <= synced
+        store.save(state_of(1))
+    assert len(named) == 1
+    assert str(tmp_path / "new" / "run") in synced  # the name, after it was given
+
+
 def test_what_a_killed_process_left_is_cleared(run):
     for name in (".saving-1", ".leaving-2", ".cache"):
         (run / name / "arrays").mkdir(parents=True)

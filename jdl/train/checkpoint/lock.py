@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from jdl.core import CheckpointBusy, CheckpointFailed
+from jdl.train.disk import sync
 
 NAME = "run.lock"
 
@@ -21,7 +22,10 @@ def acquire(folder: Path) -> int:
     import fcntl  # not on Windows, where the rest of the library runs
 
     try:
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        for path in new:
+            sync(path.parent)  # its name is on the disk, too
         handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise _failed(folder, error) from error
