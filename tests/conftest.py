@@ -10,3 +10,5 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_llvm_disable_expensive_passes=true",
     ]
 )
+
+collect_ignore = ["train/eight_devices.py"]  # a program of its own, which wants eight

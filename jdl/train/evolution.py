@@ -200,14 +200,15 @@ def population_based_training(
 
     shared = jax.tree.map(jnp.asarray, (data, validation))
     draws = jax.random.fold_in(check_key(key), _OWN)
-    (_, states), (settings, sources, done) = program(
+    (_, states), (changed, sources, done) = program(
         shared, settings, member_keys(key, settings), draws
     )
     logs, figures, diverged = done
     logs = jax.vmap(flat, in_axes=1)(logs)  # [rounds, members, steps] -> [members, all steps]
-    settings, sources = jax.device_get((hyper(settings), sources))
+    found, sources = jax.device_get((changed, sources))
+    settings = {name: found[name] for name in settings}  # jit sorts names
     end, figures, diverged = jax.tree.map(lambda a: a[-1], (settings, figures, diverged))
-    return Evolution(collected(end, figures, diverged, states, logs), settings, sources)
+    return Evolution(collected(end, figures, diverged, states, logs), hyper(settings), sources)
 
 
 def _taken_over(settings: Settings, sources: Array, explore: Explore, key: Array) -> Settings:

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from jdl.train.table import as_html, as_text
+
 Record = Mapping[str, float]
 
 
@@ -50,21 +52,13 @@ class History(Sequence):
         return [columns, *body]
 
     def __str__(self) -> str:
-        rows = self.rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
+        return as_text(self.rows())
 
     def __repr__(self) -> str:
         return f"History({len(self)} epochs)\n{self}" if self.records else "History([])"
 
     def _repr_html_(self) -> str:
-        head, *body = self.rows()
-        cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
-        header = "".join(f"<th>{name}</th>" for name in head)
-        return f"<table><tr>{header}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+        return as_html(self.rows())
 
     def plot(self, path: str | os.PathLike | None = None) -> Any:
         """Draws the curves (`jdl.plot.history`), into a file if a path is given."""
