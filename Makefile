@@ -38,6 +38,7 @@ docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 bench: $(VENV)/.stamp-bench  ## measure jdl beside its peers
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/depth.py
+	$(BIN)/python benchmarks/engine.py
 
 parity: $(VENV)/.stamp-parity  ## compare every layer with PyTorch and Keras, and count the cases
 	$(BIN)/python -m pytest -q -n 2 tests/parity/peers
