@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jdl.core import Layer, Param, Plan
+from jdl.core import Layer, Param, Plan, layer
 from jdl.core.show import show
 from jdl.inspect import forms
 from jdl.inspect.flops import Names, by_names
 from jdl.inspect.operations import nbytes
 from jdl.inspect.units import brief
 from jdl.train.table import as_html, as_text
+
+_DECLARED = layer.__module__  # where layers come from whose parts are levels of the tree
 
 
 class Row(NamedTuple):
@@ -120,7 +122,7 @@ Costs = tuple[Counter[str], Counter[str] | None]
 
 
 def _rows(model: Layer, plan: Plan, path: str, depth: int, costs: Costs) -> Iterator[Row]:
-    parts: Mapping[str, Any] = parts_of(model, plan)
+    parts: Mapping[str, Any] = parts_of(model)
     for name, child in plan.children.items():
         part = parts.get(name)  # none for the arrays that an nn.lora or the like adds
         if part is not None and not isinstance(part, Layer):
@@ -130,11 +132,12 @@ def _rows(model: Layer, plan: Plan, path: str, depth: int, costs: Costs) -> Iter
             yield from _rows(part, child, f"{path}{name}/", depth - 1, costs)
 
 
-def parts_of(model: Layer, plan: Plan) -> Mapping[str, Any]:
+def parts_of(model: Layer) -> Mapping[str, Any]:
     """The parts that the children of a plan are: a stack or remat adds no level to the tree."""
     parts: Mapping[str, Any] = model.parts
-    while parts.keys() == {"body"} and "body" not in plan.children:
-        parts = parts["body"].parts
+    while parts.keys() == {"body"} and model.run.__module__ != _DECLARED:
+        model = parts["body"]
+        parts = model.parts
     return parts
 
 
