@@ -13,7 +13,8 @@ class Vital(NamedTuple):
     Attributes:
       path, kind: where it is, and what; `path[i]` is the copy `i` of a stack.
       mean, std: of what it returned.
-      dead: the fraction of units that are 0 for every example, or whose kernel gets no gradient.
+      dead: the fraction of units that are 0 for every example, or whose kernel gets no
+        gradient.
       saturated: the fraction of entries near a limit, of `tanh`, `sigmoid` and their like.
       rank: how many directions the outputs spread over, `statistics.effective_rank`.
       units: the size of the last axis.
@@ -69,7 +70,17 @@ class Diagnosis(NamedTuple):
 
     def cells(self) -> list[list[str]]:
         """The table as text, header first."""
-        head = ["path", "kind", "mean", "std", "dead", "saturated", "rank", "gradient", "update"]
+        head = [
+            "path",
+            "kind",
+            "mean",
+            "std",
+            "dead",
+            "saturated",
+            "rank",
+            "gradient",
+            "update",
+        ]
         return [head, *map(_cells, self.rows)]
 
     def _head(self) -> str:
