@@ -16,7 +16,7 @@ from jdl.inspect.places import Place, places, put, without_probes
 from jdl.inspect.statistics import NAMES, statistics
 from jdl.inspect.verdicts import verdicts
 from jdl.train import Learner, TrainState
-from jdl.train.learner import halves
+from jdl.train.step import halves
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
 from jdl.tree import paths
@@ -53,7 +53,7 @@ def diagnose(model: Layer, learner: Learner, train: TrainState, batch: Batch) ->
       dead units, 100 % at relu_0: use a smaller learning rate, leaky_relu or gelu, or ...
     """
     check_model("diagnose", model)
-    gradients, update = halves("diagnose", learner)
+    rule = halves("diagnose", learner)
     plan = model.plan(*inputs_of(batch[0]))
     found = places(model, plan)
     blank = {path: _looking(place) for path, place in found.items()}
@@ -61,9 +61,9 @@ def diagnose(model: Layer, learner: Learner, train: TrainState, batch: Batch) ->
     @jax.jit
     def look(train: TrainState, batch: Batch) -> tuple[Numbers, Any]:
         probed = train._replace(state=put(plan, train.state, blank))
-        grads, aux = gradients(probed, batch, step_key(train), 1.0)
+        grads, aux = rule.gradients(probed, batch, step_key(train), 1.0)
         notes = {path: extract(aux.state, path) for path in found}
-        after, _ = update(train, grads, Aux(without_probes(aux.state), aux.logs))
+        after, _ = rule.update(train, grads, Aux(without_probes(aux.state), aux.logs))
         change = jax.tree.map(jnp.subtract, after.params, train.params)
         trees = paths(grads), paths(change), paths(train.params)
         for path, place in found.items():

@@ -12,7 +12,7 @@ from jdl.core.probe import Probe, extract
 from jdl.inspect.diagnose import check_model, step_key
 from jdl.inspect.places import Place, places, put, without_probes
 from jdl.train import Learner, TrainState
-from jdl.train.learner import halves
+from jdl.train.step import halves
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
 from jdl.tree import paths
@@ -77,7 +77,7 @@ def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) 
       not finite first in the forward at log, of examples [1]: look for a log, a division, ...
     """
     check_model("nan_doctor", model)
-    gradients, update = halves("nan_doctor", learner)
+    rule = halves("nan_doctor", learner)
     for stage, tree in (("parameters", train.params), ("state", train.state)):
         if bad := _unfinite(tree):
             return Finding(stage, bad[0])
@@ -90,9 +90,9 @@ def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) 
     @jax.jit
     def step(train: TrainState, batch: Batch) -> Any:
         probed = train._replace(state=put(plan, train.state, blank))
-        grads, aux = gradients(probed, batch, step_key(train), 1.0)
+        grads, aux = rule.gradients(probed, batch, step_key(train), 1.0)
         notes = {path: extract(aux.state, path) for path in found}
-        after, _ = update(train, grads, Aux(without_probes(aux.state), aux.logs))
+        after, _ = rule.update(train, grads, Aux(without_probes(aux.state), aux.logs))
         return notes, aux.logs["loss"].compute(), grads, after.params
 
     notes, loss, grads, after = jax.device_get(step(train, batch))
@@ -103,7 +103,7 @@ def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) 
         return Finding("loss")
     if bad := _unfinite(grads):
         last = next(p for p in reversed(_in_order(found, bad)))
-        return Finding("backward", last, _guilty(gradients, train, batch))
+        return Finding("backward", last, _guilty(rule.gradients, train, batch))
     if bad := _unfinite(after):
         return Finding("update", bad[0])
     return Finding("")

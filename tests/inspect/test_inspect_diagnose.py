@@ -39,11 +39,11 @@ def test_a_sound_network_has_no_verdict_and_true_numbers():
     hidden = X @ train.params["dense_0"]["kernel"]
     assert rows["dense_0"].std == pytest.approx(float(hidden.std()), rel=1e-5)
     key = jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
-    grads, aux = rule.gradients(train, BATCH, key, 1.0)
+    grads, aux = rule.step.gradients(train, BATCH, key, 1.0)
     assert rows["dense_1"].gradient == pytest.approx(
         float(optax.tree.norm(grads["dense_1"])), rel=1e-5
     )
-    after, _ = rule.update(train, grads, aux)
+    after, _ = rule.step.update(train, grads, aux)
     change = jax.tree.map(jnp.subtract, after.params, train.params)["dense_0"]
     ratio = optax.tree.norm(change) / optax.tree.norm(train.params["dense_0"])
     assert rows["dense_0"].update == pytest.approx(float(ratio), rel=1e-5)
