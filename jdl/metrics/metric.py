@@ -29,9 +29,9 @@ class Mean(NamedTuple):
 class Metric(NamedTuple):
     """A metric as four pure functions over a state of fixed shapes.
 
-    A metric is called to compute it on arrays at once. As the state has fixed shapes, it goes
-    through `jit`, `vmap` and `scan`; `merge` joins the states of parts of the data in any
-    order, and `metrics.merge_devices` those of devices.
+    A metric is called to compute it on arrays at once; `jax.jit` takes its `__call__`. As the
+    state has fixed shapes, it goes through `jit`, `vmap` and `scan`; `merge` joins the states
+    of parts of the data in any order, and `metrics.merge_devices` those of devices.
 
     Attributes:
       init: `() -> state`, in which nothing was counted yet.

@@ -79,3 +79,19 @@ def test_a_metric_does_not_depend_on_cuts_and_is_nan_of_nonsense(name):
         np.testing.assert_allclose(value, values[0], **same)
     np.testing.assert_allclose(metric(*data(kind), WEIGHTS), values[0], **same)
     assert np.isnan(nonsense).reshape(2, -1).any(1).all() and np.isnan(nothing).all()
+
+
+@pytest.mark.parametrize("weight", [None, jax.ShapeDtypeStruct((12, 2), bool)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_a_state_keeps_its_shapes_and_dtypes(dtype, weight):
+    """So it goes through a scan, whatever the precision of the model is."""
+
+    def blank(x, floats):
+        return jax.ShapeDtypeStruct(x.shape, floats if x.dtype == "f" else jnp.int32)
+
+    for name, (metric, kind, _, _) in CASES.items():
+        prediction, target = data(kind)
+        prediction = jax.tree.map(lambda x: blank(x, dtype), prediction)
+        state = jax.eval_shape(metric.init)
+        new = jax.eval_shape(metric.update, state, prediction, blank(target, "f"), weight)
+        assert jax.eval_shape(metric.merge, state, new) == new == state, name

@@ -135,6 +135,13 @@ def test_probabilities_taken_for_logits_are_warned_of(metric, advice):
     metric(said, said)  # answers as floats are no probabilities
 
 
+def test_a_score_at_the_edge_of_a_bin_is_in_the_lower_one():
+    halves, bits = np.array([0.5, 0.4, 0.6], "f"), np.array([1, 0])
+    rough = metrics.roc_auc(bins=2, from_logits=False)
+    assert rough(halves[:2], bits) == 0.5
+    assert rough(halves[[2, 0]], bits) == 1
+
+
 def test_scores_that_saturate_keep_their_order():
     logits, bits = np.array([40.0, 30.0, 20.0, 19.0], "f"), np.array([1, 1, 0, 0])
     assert metrics.roc_auc(capacity=4)(logits, bits) == 1
