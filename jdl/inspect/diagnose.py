@@ -16,9 +16,9 @@ from jdl.inspect.places import Place, places, put, without_probes
 from jdl.inspect.statistics import NAMES, statistics
 from jdl.inspect.verdicts import verdicts
 from jdl.train import Learner, TrainState
-from jdl.train.step import halves
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
+from jdl.train.step import halves
 from jdl.tree import paths
 
 Numbers = dict[str, dict[str, Array]]  # path -> name -> [*copies]

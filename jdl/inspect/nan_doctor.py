@@ -12,9 +12,9 @@ from jdl.core.probe import Probe, extract
 from jdl.inspect.diagnose import check_model, step_key
 from jdl.inspect.places import Place, places, put, without_probes
 from jdl.train import Learner, TrainState
-from jdl.train.step import halves
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
+from jdl.train.step import halves
 from jdl.tree import paths
 
 ADVICE = {
