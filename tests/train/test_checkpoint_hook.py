@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import jdl
 from jdl import bisect, checkpoint, fit, learner, losses, nn, replay, supervised
@@ -20,6 +21,26 @@ from jdl.train.checkpoint.leaves import to_host
 from jdl.train.checkpoint.store import Store
 
 KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """Each run of `fit` compiles anew: here the second one finds what the first compiled."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    for name, value in options.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
 MODEL = nn.serial(nn.dropout(0.3), nn.dense(3))
 LOSS = losses.softmax_cross_entropy_with_integer_labels
 

@@ -231,8 +231,8 @@ class Store:
         if free < needed:
             raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free")
 
-    def _remove(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
+    def _remove(self, gone: Sequence[int]) -> None:
+        for number in gone:
             leaving = self.folder / f"{_LEAVING}{uuid.uuid4().hex}"
             os.rename(path_of(self.folder, number), leaving)  # half of one is never seen
             shutil.rmtree(leaving)
