@@ -99,7 +99,8 @@ class Population(NamedTuple):
           ConfigError: there is no such figure, or no `mode` for one that is no loss.
         """
         by = by or default_figure(self.figures)
-        values = sign(by, mode) * np.where(self.diverged, np.inf, self._column(by))
+        values = sign(by, mode) * self._column(by)
+        values = np.where(self.diverged | np.isnan(values), np.inf, values)
         steps = np.asarray(self.states.step)
 
         def rank(group: np.ndarray) -> tuple:
@@ -108,8 +109,8 @@ class Population(NamedTuple):
             return -steps[group].max(), self.diverged[group].sum(), mean
 
         group = min(self.groups(), key=rank)
-        order = np.where(self.diverged[group], np.inf, values[group])
-        return self.member(int(group[np.argmin(order)]))
+        group = group[steps[group] == steps[group].max()]
+        return self.member(int(group[np.argmin(values[group])]))
 
     def rows(self) -> list[list[str]]:
         """The table as text, header first."""

@@ -148,6 +148,30 @@ def test_the_best_is_the_best_member_of_the_best_setting(trained):
         trained.best("f1", mode="max")
 
 
+def judged(settings, accuracy, diverged, steps):
+    """A population of these figures, and of no states."""
+    states = jdl.TrainState(np.array(steps), {}, {}, (), np.zeros(len(steps)))
+    return Population(
+        settings, {"accuracy": np.array(accuracy)}, np.array(diverged), states, {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "diverged", "steps", "best"),
+    [
+        ([0.5, 0.6, 0.9, 0.1], [False] * 4, [2, 2, 2, 2], 1),  # by the mean of the setting
+        ([0.5, 0.6, 0.9, 0.4], [False] * 4, [2, 2, 2, 2], 2),
+        ([0.5, 0.6, 0.9, 0.9], [False, False, True, False], [2, 2, 2, 2], 1),  # by divergence
+        ([0.5, 0.9, 0.9, 0.1], [False, True, True, True], [2, 2, 2, 2], 0),
+        ([0.5, 0.9, 0.9, 0.1], [True] * 4, [2, 2, 2, 2], 0),
+        ([0.5, 0.6, 0.9, 0.4], [False] * 4, [4, 2, 2, 2], 0),  # by steps
+    ],
+)
+def test_the_best_by_the_most(accuracy, diverged, steps, best):
+    population = judged(grid(lr=[1.0, 2.0], seed=[0, 1]), accuracy, diverged, steps)
+    assert population.best("accuracy", mode="max").index == best
+
+
 def test_members_of_one_seed_begin_alike():
     still = jdl.population(make, DATA, KEY, grid(lr=[0.0], seed=[0, 0, 1]), steps=1)
     kernel = still.states.params["dense_0"]["kernel"]
