@@ -75,6 +75,7 @@ NOISE = [
     nn.gaussian_noise(1.0),
     nn.rrelu(),
     nn.drop_connect(nn.dense(4), 0.5),
+    nn.embedding_dropout(nn.serial(lambda x: x.astype(int), nn.embed(30, 2)), 0.5),
     nn.serial(nn.dense(4), nn.stack(nn.serial(nn.dense(4), nn.dropout(0.5)), 2)),
 ]
 
