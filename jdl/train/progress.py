@@ -70,7 +70,7 @@ class Bar(Silent):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.progress = Progress(
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.completed}" + ("" if steps is None else "/{task.total}")),
             BarColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),

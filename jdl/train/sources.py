@@ -17,7 +17,7 @@ LIMIT = 2**31 - 1  # of places, which are int32
 def is_arrays(data: Any) -> bool:
     """Whether the data are arrays in memory, or meant to be."""
     plain = (tuple, list, dict, str, np.ndarray, jax.Array)
-    return isinstance(data, plain) or not hasattr(data, "__iter__") | _indexed(data)
+    return isinstance(data, plain) or not (hasattr(data, "__iter__") or _indexed(data))
 
 
 def source_of(

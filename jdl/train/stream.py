@@ -32,7 +32,7 @@ class Stream:
     """
 
     def __init__(self, learner: Learner, source: Examples | Batches, compiler: Compiler):
-        first = source.peek()
+        first = _asked(source.peek)
         if first is None:
             raise DataError("the data are empty: the iterator has no batch")
         first = hosted(first)
@@ -89,16 +89,21 @@ class Stream:
         return train, logs, 1, examples
 
     def _fetch(self) -> Ready | None:
-        try:
-            batch = next(self._batches, None)
-        except DataError:
-            raise
-        except Exception as error:
-            raise DataError(f"the data raised {type(error).__name__}: {error}") from error
+        batch = _asked(lambda: next(self._batches, None))
         if batch is None:
             return None
         batch = hosted(batch)
         return Ready(jax.device_put(batch), examples_of(batch), self.source.state)
+
+
+def _asked(call: Callable[[], Batch | None]) -> Batch | None:
+    """What the data answer; an error of theirs is a DataError, which does not lose the run."""
+    try:
+        return call()
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"the data raised {type(error).__name__}: {error}") from error
 
 
 def _dtype(array: Any) -> Any:
