@@ -47,6 +47,7 @@ PUBLIC = [
     "data",
     "plot",
     "callbacks",
+    "inspect",
 ]
 HEAVY = [
     "matplotlib",
