@@ -77,9 +77,9 @@ class Driver:
                     self._tell("end", self._figures())
                 if self.signals.came is not None:
                     saved = "saved" in self._tell("interrupt", self._figures())
-        except (HookError, DataError) as error:
+        except (HookError, DataError, DivergenceError) as error:
             self._tell("interrupt", self._figures())  # to save, before the error ends the run
-            error.result = self.result
+            error.result = error.result or self.result
             raise
         finally:
             self.report.close()

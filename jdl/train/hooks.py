@@ -102,7 +102,7 @@ def on(*events: str) -> Callable[[Callback], Hook]:
     - `"step"`: after each program of steps. The state is lent: copy what is to be kept;
     - `"epoch"`: an epoch ended; `figures` is its record;
     - `"end"`: the run ended, or was stopped;
-    - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or another hook's error: save.
+    - `"interrupt"`: the run will not go on, by Ctrl-C, SIGTERM or an error: save.
 
     Hooks are told in turn: put first those that add figures, last those that save. The action
     is None, `"stop"` to end the run here, or a TrainState of the same step and shapes to go on

@@ -46,7 +46,8 @@ def replay(
 ) -> TrainState:
     """The state of a run after some steps, computed anew from the newest checkpoint before.
 
-    Where the run kept no checkpoint so early, it begins anew, with the run's key.
+    Where the run kept no checkpoint so early, it begins anew, with the run's key. What hooks
+    did to the state is not done again.
 
     Args:
       folder: the folder of the run.

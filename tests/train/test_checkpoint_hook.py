@@ -92,9 +92,16 @@ def test_saves_come_when_they_are_due_and_at_the_end(tmp_path):
         "late": ({"steps": 20}, [10]),
     }
     saves = [save_every(tmp_path / name, keep=None, **due[name][0]) for name in due]
-    with pytest.raises(jdl.CheckpointBusy):
-        save_every(tmp_path / "every")
-    run_of(key=KEY, steps=10, steps_per_program=1, callbacks=saves)
+    busy = []
+
+    @on("step")
+    def second(event, state, figures):
+        with pytest.raises(jdl.CheckpointBusy):
+            save_every(tmp_path / "every")
+        busy.append(figures["step"])
+
+    run_of(key=KEY, steps=10, steps_per_program=1, callbacks=[*saves, second])
+    assert busy == list(range(1, 11))
     for name, (_, expected) in due.items():
         assert checkpoint.steps(tmp_path / name) == expected
         Store(tmp_path / name).close()  # the run ended, and with it the lock
@@ -121,7 +128,7 @@ def test_training_goes_on_when_a_save_fails(tmp_path, monkeypatch):
     ):
         run_of(key=KEY, epochs=2, callbacks=[save_every(tmp_path / "other")])
     assert int(caught.value.result.state.step) == 8
-    Store(tmp_path / "other").close()
+    Store(tmp_path / "other").close()  # the run that failed holds no lock
 
 
 @pytest.mark.filterwarnings("ignore::jdl.train.checkpoint.CheckpointWarning")
@@ -136,6 +143,7 @@ def test_a_state_of_nan_pushes_no_good_one_out(tmp_path):
     with pytest.raises(jdl.DivergenceError):
         run_of(key=KEY, epochs=2, steps_per_program=1, callbacks=hooks)
     assert checkpoint.steps(tmp_path / "run") == [4, 5]
+    save_every(tmp_path / "run")  # the run that left the finite numbers holds no lock
     last = checkpoint.restore(tmp_path / "run", like())
     assert np.isfinite(last.params["dense_0"]["bias"]).all()
 
@@ -143,6 +151,7 @@ def test_a_state_of_nan_pushes_no_good_one_out(tmp_path):
 def test_a_best_that_no_record_has_is_an_error(tmp_path):
     saves = save_every(tmp_path / "run", best="val_loss")
     state = jdl.TrainState(jnp.int32(4), {"a": jnp.ones(2)}, {}, (), KEY)
+    saves("begin", state._replace(step=jnp.int32(3)), {})
     with pytest.raises(jdl.ConfigError, match=r"one of \['epoch', 'loss'\], got 'val_loss'"):
         saves("epoch", state, {"epoch": 1, "loss": 0.5})
     assert saves("interrupt", state, {"epoch": 2, "step": 4}) == "saved"

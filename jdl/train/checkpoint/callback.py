@@ -32,7 +32,7 @@ def save_every(
     When the disk is full, training goes on and a `CheckpointWarning` says so; the checkpoints
     before stay, and the next save tries again. Only if the last one fails is it an error. A
     state that has left the finite numbers is not saved, so that it pushes no good one out. The
-    folder is locked from here to the end of the run.
+    folder is locked while the run goes on.
 
     Args:
       folder: where the checkpoints go; `fit(resume=folder)` goes on from the newest.
@@ -79,6 +79,7 @@ class _Saver:
         self.every, self.past, self.saved = every, 0, -1
         self.__qualname__ = "save_every"  # by which errors call the hook
         self.store = self.open()  # what is wrong with the folder is said before the run
+        self.store.close()
 
     def __call__(self, event: str, train: TrainState, figures: Mapping[str, Any]) -> str | None:
         if event == "begin":
