@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants lint docs bench parity lock
+.PHONY: help demo test faults mutants properties lint docs bench parity lock
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -25,6 +25,9 @@ faults: $(VENV)/.stamp-test  ## end runs at 100 random moments, damage files, fi
 
 mutants: $(VENV)/.stamp-test  ## plant known bugs, and count those that the property kit finds
 	$(BIN)/python tests/mutants/report.py
+
+properties: $(VENV)/.stamp-test  ## initialize, run and differentiate 1,000 random networks
+	NETWORKS=1000 $(BIN)/python -m pytest -q -s tests/testing/test_strategies.py -k random_networks
 
 lint: $(VENV)/.stamp-test  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

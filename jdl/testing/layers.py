@@ -49,8 +49,7 @@ def check_layer(
         _check_apply(layer, params, state, key, inputs, training, tolerance)
     _check_vmap(layer, params, state, inputs, tolerance)
     _check_traces(layer, params, state, key, inputs)
-    no_key_reuse(layer, *inputs)
-    no_callbacks(layer, *inputs)
+    _check_program(layer, params, state, key, inputs)
     if derivatives:
         check_derivatives(layer, *inputs, training=True, tolerance=tolerance)
 
@@ -140,6 +139,18 @@ def _check_traces(layer: Layer, params: Tree, state: Tree, key: Array, inputs: t
         if value.dtype in (jnp.float64, jnp.complex128):
             detail = f"at {path or 'the output'}: {value.dtype} where float64 is enabled"
             raise PropertyError("float32 stays float32", name, detail)
+
+
+def _check_program(layer: Layer, params: Tree, state: Tree, key: Array, inputs: tuple) -> None:
+    """What the programs hold, which are not run: keys, and calls back to Python."""
+
+    def train(key, *inputs):
+        return layer.apply(params, state, *inputs, key=key, training=True)
+
+    train.__name__ = f"{layer.name} in training"
+    no_key_reuse(layer.init, key, *inputs)
+    no_key_reuse(train, key, *inputs)
+    no_callbacks(train, key, *inputs)
 
 
 def _energy(outputs: Any) -> Array:
