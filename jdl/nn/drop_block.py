@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jdl.core import Array, Key, Layer, Shape, ShapeError, Training, factory, layer
+from jdl.core.rows import by_place
 from jdl.core.show import show
 from jdl.nn.checks import check_float, rate_of, window_of
 from jdl.nn.window import check_space
@@ -61,7 +62,7 @@ def _without_blocks(x: Array, key: Array, rate: Any, sizes: Shape) -> Array:
     batch, space = x.shape[: -len(sizes) - 1], x.shape[-len(sizes) - 1 : -1]
     corners = [n - size + 1 for n, size in zip(space, sizes, strict=True)]
     seeds = rate * (math.prod(space) / (math.prod(sizes) * math.prod(corners)))
-    begun = jax.random.bernoulli(key, seeds, (*batch, *corners, x.shape[-1]))
+    begun = jax.random.bernoulli(by_place(key), seeds, (*batch, *corners, x.shape[-1]))
     alone, around = (0, 0), [(size - 1, size - 1) for size in sizes]
     gone = lax.reduce_window(
         begun,

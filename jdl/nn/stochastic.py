@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.core import Array, ConfigError, Key, Layer, Shape, ShapeError, Training, factory, layer
-from jdl.core.rows import for_all
+from jdl.core.rows import by_place, for_all
 from jdl.core.show import show
 from jdl.nn.checks import check_float, check_rank, rate_of
 
@@ -148,7 +148,7 @@ def dropped(x: Array, key: Array, rate: Any, shared: Sequence[int] = ()) -> Arra
 
 @functools.partial(jax.jit, static_argnums=3)
 def _dropped(x: Array, key: Array, kept: Any, shape: Shape) -> Array:
-    keep = jax.random.bernoulli(key, kept, shape)
+    keep = jax.random.bernoulli(by_place(key), kept, shape)
     return jnp.where(keep, (x / kept).astype(x.dtype), 0)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jdl.core import Array, Key, Layer, Shape, Training, factory, layer
+from jdl.core.rows import by_place
 from jdl.nn.checks import check_rank, check_real, rate_of
 from jdl.nn.stochastic import mask_shape
 
@@ -73,7 +74,7 @@ def feature_alpha_dropout(rate: float) -> Layer:
 
 @functools.partial(jax.jit, static_argnums=3)
 def _to_limit(x: Array, key: Array, kept: Any, shape: Shape) -> Array:
-    keep = jax.random.bernoulli(key, kept, shape)
+    keep = jax.random.bernoulli(by_place(key), kept, shape)
     slope = (kept + _LIMIT**2 * kept * (1 - kept)) ** -0.5
     offset = -slope * (1 - kept) * _LIMIT
     return (slope * jnp.where(keep, x, _LIMIT) + offset).astype(x.dtype)

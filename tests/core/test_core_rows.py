@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from jdl import Key, Training, layer, nn
-from jdl.core.rows import _times, for_all, for_rows
+from jdl.core.rows import _times, by_place, for_all, for_rows
+from jdl.nn.stochastic import dropped
+from jdl.testing import no_key_reuse
 
 KEY = jax.random.key(7)
 
@@ -53,6 +55,20 @@ def test_rows_of_rows_of_a_folded_and_split_key():
 def test_a_shared_key_is_that_of_the_batch():
     assert for_all(for_rows(for_rows(KEY, 4, 1), 2, 1)) == KEY
     assert for_all(KEY) == KEY
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (6, 2, 3)])
+def test_a_draw_by_place_has_the_same_bits(shape):
+    assert same(jax.random.bits(by_place(KEY), shape), jax.random.bits(KEY, shape))
+    other = jax.random.key(0, impl="rbg")
+    assert by_place(other) is other
+
+
+def test_a_mask_drawn_twice_with_one_key_is_seen_by_the_checker_of_jax():
+    x = jnp.ones((4, 3))
+    dropped(x, KEY, 0.5)  # what was compiled before does not count
+    with pytest.raises(AssertionError, match="no key is used twice"):
+        no_key_reuse(lambda key: dropped(x, key, 0.5) + dropped(x, key, 0.5), KEY)
 
 
 def test_rows_map_and_compile():
