@@ -126,6 +126,7 @@ def test_logs_hold_every_record_whatever_its_columns(tmp_path):
     table, lines = tmp_path / "runs" / "a.csv", tmp_path / "runs" / "a.jsonl"
     hooks = [
         scripted("score", [1.0, np.nan, 3.0]),
+        lambda event, state, figures: {"late": 1.0} if figures["epoch"] > 1 else None,
         callbacks.log_csv(table),
         callbacks.log_json(lines),
     ]
@@ -134,7 +135,7 @@ def test_logs_hold_every_record_whatever_its_columns(tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert list(rows[0]) == history.columns
     assert [float(row["loss"]) for row in rows] == history["loss"]
-    assert (rows[1]["score"], rows[1]["compile_seconds"]) == ("nan", "")
+    assert (rows[1]["score"], rows[0]["late"], rows[1]["late"]) == ("nan", "", "1.0")
     read = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [record["score"] for record in read] == [1.0, None, 3.0]
     assert [record["loss"] for record in read] == history["loss"]

@@ -53,7 +53,8 @@ def fit(
       validation: data to evaluate at the end of every epoch; figures named `validation_...`.
       callbacks: hooks `(event, state, figures) -> None | "stop" | TrainState`, of `"epoch"`
         unless `jdl.callbacks.on` says of which events.
-      state: a state to continue from; it is copied, and stays valid.
+      state: a state to continue from; it is copied, and stays valid. It knows its step, not its
+        data: with batches of another size, that step is another place in them.
       resume: a folder of checkpoints, such as `checkpoint.save_every(folder)` writes: the run
         goes on from the newest that is whole, and begins with `key` if there is none. So the
         same command begins a run and goes on with it.

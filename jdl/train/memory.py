@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jdl.core import Array
 from jdl.train.batches import order, steps_of, take
 from jdl.train.programs import merge_logs, prefers_single_steps
-from jdl.train.retrace import Compiler
+from jdl.train.retrace import Compiler, Program, Rule
 from jdl.train.state import Batch, Learner, Logs, TrainState
 
 ARGUMENTS = ("state", "logs", "data", "places")
@@ -38,10 +38,10 @@ class Memory:
         self.length = len(jax.tree.leaves(self.data)[0])
         self.each, self.whole = steps_of(self.length, size), self.length // size
         self.batch, self.at = self._rows(size), 0
-        jit = functools.partial(compiler, names=ARGUMENTS, donate_argnums=(0, 1))
-        self._step = jit("a step", _step(learner, size))
-        self._last = jit("the last step of an epoch", _step(learner, self.length % size))
-        self._steps = jit("the loop of steps", _loop(learner, size))
+        rule, rest = Rule(learner), self.length % size
+        self._step = compiler("a step", _one(rule, size), ARGUMENTS)
+        self._last = compiler("the last step of an epoch", _one(rule, rest), ARGUMENTS)
+        self._steps = compiler("the loop of steps", _many(rule, size), ARGUMENTS)
         self._order = jax.jit(order, static_argnums=2)  # compiled once for all runs
 
     def prepare(self, train: TrainState) -> None:
@@ -91,17 +91,14 @@ class Memory:
         return jax.eval_shape(lambda data: take(data, jnp.arange(count)), self.data)
 
 
-def _step(learner: Learner, size: int) -> Callable[..., tuple[TrainState, Logs]]:
-    def step(train, logs, data, places, start):
-        rows = jax.lax.dynamic_slice_in_dim(places, start, size)
-        train, new = learner.step(train, take(data, rows))
-        return train, merge_logs(learner, logs, new)
-
-    return step
+@functools.lru_cache(maxsize=32)
+def _one(rule: Rule, size: int) -> Program:
+    return Program(_step(rule.learner, size), donate_argnums=(0, 1))
 
 
-def _loop(learner: Learner, size: int) -> Callable[..., tuple[TrainState, Logs]]:
-    step = _step(learner, size)
+@functools.lru_cache(maxsize=32)
+def _many(rule: Rule, size: int) -> Program:
+    step = _step(rule.learner, size)
 
     def steps(train, logs, data, places, first, last):
         def body(i, carry):
@@ -109,4 +106,13 @@ def _loop(learner: Learner, size: int) -> Callable[..., tuple[TrainState, Logs]]
 
         return jax.lax.fori_loop(first, last, body, (train, logs))
 
-    return steps
+    return Program(steps, donate_argnums=(0, 1))
+
+
+def _step(learner: Learner, size: int) -> Callable[..., tuple[TrainState, Logs]]:
+    def step(train, logs, data, places, start):
+        rows = jax.lax.dynamic_slice_in_dim(places, start, size)
+        train, new = learner.step(train, take(data, rows))
+        return train, merge_logs(learner, logs, new)
+
+    return step

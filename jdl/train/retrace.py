@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jdl.core.show import show
+from jdl.train.state import Learner
 from jdl.tree import paths
 
 
@@ -15,49 +16,85 @@ class RetraceWarning(UserWarning):
     """A program is compiled anew in the middle of a run, as the shape of a leaf changed."""
 
 
-class Compiler:
-    """Compiles the programs of a run.
+class Program:
+    """A compiled function whose tracing can be noticed; it may serve one run after another.
 
     Attributes:
-      traces: how many were traced.
+      notice: who is told of the arguments when it is traced.
+    """
+
+    def __init__(self, function: Callable, **options: Any):
+        self.notice: Callable[[Sequence[Any]], None] = lambda args: None
+
+        def traced(*args: Any) -> Any:
+            self.notice(args)
+            return function(*args)
+
+        self.compiled = jax.jit(traced, **options)
+
+
+class Rule:
+    """A learner as the key of programs: another one where its step or metrics are others."""
+
+    def __init__(self, learner: Learner):
+        self.learner = learner
+
+    def __hash__(self) -> int:
+        return hash((id(self.learner.step), id(self.learner.metrics)))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Rule)
+            and self.learner.step is other.learner.step
+            and self.learner.metrics is other.learner.metrics
+        )
+
+
+class Compiler:
+    """Calls the programs of a run, and knows when they are compiled.
+
+    Attributes:
+      traces: how many traces there were.
       seconds: how long tracing and compiling took.
     """
 
     def __init__(self):
         self.traces, self.seconds = 0, 0.0
 
-    def __call__(
-        self, what: str, function: Callable, names: Sequence[str], **options: Any
-    ) -> Callable:
-        """`jax.jit(function, **options)`, of which the second trace is a warning.
+    def __call__(self, what: str, program: Program, names: Sequence[str]) -> Callable:
+        """The program as this run calls it: to trace it a second time is a warning.
 
         Args:
           what: the program, in the warning.
-          function: any.
+          program: it may have been compiled in a run before.
           names: of its arguments, for the paths in the warning.
-          options: of `jax.jit`.
         """
-        seen: list[dict[str, str]] = []
+        seen: dict[str, str] = {}
 
-        def traced(*args: Any) -> Any:
+        def notice(args: Sequence[Any]) -> None:
             self.traces += 1
-            leaves = paths(dict(zip(names, args, strict=False)))
-            came = {path: _kind(leaf) for path, leaf in leaves.items()}
+            came = _kinds(names, args)
             if seen:
-                warnings.warn(_message(what, seen[-1], came), RetraceWarning, stacklevel=2)
-            seen.append(came)
-            return function(*args)
-
-        compiled = jax.jit(traced, **options)
+                warnings.warn(_message(what, seen, came), RetraceWarning, stacklevel=2)
+            seen.clear()
+            seen.update(came)
 
         def call(*args: Any) -> Any:
+            program.notice = notice
             traces, began = self.traces, time.perf_counter()
-            out = compiled(*args)
+            out = program.compiled(*args)
             if self.traces != traces:
                 self.seconds += time.perf_counter() - began
+            elif not seen:
+                seen.update(_kinds(names, args))
             return out
 
         return call
+
+
+def _kinds(names: Sequence[str], args: Sequence[Any]) -> dict[str, str]:
+    leaves = paths(dict(zip(names, args, strict=False)))
+    return {path: _kind(leaf) for path, leaf in leaves.items()}
 
 
 def _kind(leaf: Any) -> str:

@@ -8,7 +8,7 @@ import jax
 
 from jdl.core import Array, DataError
 from jdl.train.programs import merge_logs
-from jdl.train.retrace import Compiler
+from jdl.train.retrace import Compiler, Program, Rule
 from jdl.train.sources import Batches, Examples, examples_of, hosted
 from jdl.train.state import Batch, Learner, Logs, TrainState
 
@@ -40,9 +40,9 @@ class Stream:
         learner.check(first)
         self.source, self.each = source, source.each
         self.batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, _dtype(a)), first)
-        jit = functools.partial(compiler, names=ARGUMENTS, donate_argnums=(0, 1))
-        self._step = jit("a step", _step(learner))
-        self._smaller = jit("a step of a smaller batch", _step(learner))
+        rule = Rule(learner)
+        self._step = compiler("a step", _one(rule), ARGUMENTS)
+        self._smaller = compiler("a step of a smaller batch", _one(rule), ARGUMENTS)
         self._behind: Any = None
         self._next: Ready | None = None
 
@@ -110,12 +110,13 @@ def _dtype(array: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(array.dtype)
 
 
-def _step(learner: Learner) -> Callable[..., tuple[TrainState, Logs]]:
+@functools.lru_cache(maxsize=32)
+def _one(rule: Rule) -> Program:
     def step(train, logs, *batch):
-        train, new = learner.step(train, batch)
-        return train, merge_logs(learner, logs, new)
+        train, new = rule.learner.step(train, batch)
+        return train, merge_logs(rule.learner, logs, new)
 
-    return step
+    return Program(step, donate_argnums=(0, 1))
 
 
 def _encoded(note: Any) -> Any:

@@ -280,6 +280,27 @@ def test_a_state_of_another_dtype_amid_a_run_is_a_warning_that_names_it():
         quiet((X, Y), key=KEY, epochs=2, callbacks=[halve])
 
 
+def test_a_learner_is_compiled_once_for_all_its_runs():
+    rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(0.1))
+    for data in ((X, Y), Loader(X, Y)):
+        work = functools.partial(
+            fit, rule, data, key=KEY, epochs=1, batch_size=4, progress=False
+        )
+        first, again = work(), work()
+        assert first.history[0]["compile_seconds"] > 0
+        assert "compile_seconds" not in again.history[0]
+        assert (first.state.params["kernel"] == again.state.params["kernel"]).all()
+
+
+def test_a_change_is_named_also_where_the_program_was_compiled_before():
+    rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(0.1))
+    fit(rule, iter([(X[:5], Y[:5])]), key=KEY, epochs=1, progress=False)
+    text = r"x was float32\[5,3\], is float32\[7,3\]"
+    two = iter([(X[:5], Y[:5]), (X[:7], Y[:7])])
+    with pytest.warns(jdl.train.RetraceWarning, match=text):
+        fit(rule, two, key=KEY, epochs=1, progress=False)
+
+
 def test_grain_trains_and_resumes():
     grain = pytest.importorskip("grain")
     pairs = [(X[i], Y[i]) for i in range(10)]
