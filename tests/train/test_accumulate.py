@@ -65,6 +65,20 @@ def test_a_step_in_parts_is_the_step_in_float64(length, n):
         np.testing.assert_allclose(*penalty, rtol=1e-12)
 
 
+def test_positions_that_count_are_counted_over_all_parts():
+    """Parts of sequences of unequal lengths: no mean of means."""
+    rng = np.random.default_rng(0)
+    lengths = np.array([4, 1, 3, 4, 2, 1, 0])
+    x, y = rng.normal(size=(7, 4, 5)).astype("f"), rng.integers(0, 3, (7, 4))
+    batch = x, y, (np.arange(4) < lengths[:, None]).astype("f")
+    whole = rule_of(nn.dense(3), optax.sgd(1.0))
+    train = whole.init(KEY, batch)
+    expected, logs = jax.jit(whole.step)(train, batch)
+    after, logs_of_parts = jax.jit(accumulate(whole, 3).step)(train, batch)
+    assert_close(after, expected, 1e-5)
+    assert float(logs_of_parts["loss"].weight) == float(logs["loss"].weight) == lengths.sum()
+
+
 def test_parts_of_parts_are_the_step():
     batch, whole = classes(16), rule_of()
     train = whole.init(KEY, batch)
