@@ -12,11 +12,14 @@ from jdl.inspect.attribution import (
     smooth_grad,
 )
 from jdl.inspect.audit import Audit, audit_init
+from jdl.inspect.budget import Budget, budget
 from jdl.inspect.curvature import Plane, hessian_vector_product, loss_plane, top_eigenvalues
 from jdl.inspect.diagnose import diagnose
 from jdl.inspect.diagnosis import Diagnosis, Verdict, Vital
+from jdl.inspect.diagram import Graph, dot, graph, mermaid
 from jdl.inspect.flops import flops
 from jdl.inspect.influence import influence, self_influence
+from jdl.inspect.machine import Machine, machine
 from jdl.inspect.nan_doctor import Finding, nan_doctor
 from jdl.inspect.representation import Ladder, cka, probe_ladder
 from jdl.inspect.statistics import effective_rank
@@ -25,9 +28,12 @@ from jdl.inspect.trace import Trace, split_at, trace
 
 __all__ = [
     "Audit",
+    "Budget",
     "Diagnosis",
     "Finding",
+    "Graph",
     "Ladder",
+    "Machine",
     "Plane",
     "Row",
     "Summary",
@@ -36,17 +42,22 @@ __all__ = [
     "Vital",
     "attribution",
     "audit_init",
+    "budget",
     "cka",
     "class_score",
     "diagnose",
+    "dot",
     "effective_rank",
     "flops",
     "grad_cam",
+    "graph",
     "hessian_vector_product",
     "influence",
     "integrated_gradients",
     "loss_plane",
+    "machine",
     "maximize",
+    "mermaid",
     "nan_doctor",
     "occlusion",
     "probe",
