@@ -71,10 +71,10 @@ def budget(
 ) -> Budget:
     """The costs of a step on a batch of this shape: compiles the step, and does not run it.
 
-    The peak is what XLA plans for a step that takes its state in place, as those of `jdl.fit` do;
-    the process and its programs come on top. On a CPU it was 4 and 7 % below the memory measured
-    for two dense networks, and 29 % below for convolutions, which rearrange their inputs there in
-    memory that XLA does not plan.
+    The peak is what XLA plans for a step that takes its state in place, as `jdl.fit` does; the
+    process and its programs come on top. On a CPU it was 4 and 7 % below what was measured for
+    two dense networks, and 29 % below it for convolutions, which rearrange their inputs there
+    in memory that XLA does not plan.
 
     Args:
       learner: the training rule.

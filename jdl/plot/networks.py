@@ -35,6 +35,7 @@ def diagnosis(diagnosis: Diagnosis, path: Path = None) -> Any:
             axis.set_xlim(0, 1)
         elif (values > 0).any():
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter("")
     figure.suptitle("; ".join(v.problem for v in diagnosis.verdicts[:3]) or "nothing wrong")
     return written(figure, path)
 
@@ -145,6 +146,7 @@ def heat(images: Any, maps: Any, path: Path = None) -> Any:
         gray = image.mean(-1) if image.ndim == 3 else image
         limit = np.abs(values).max() or 1.0
         axis.imshow(gray, cmap="gray", vmin=0, vmax=1)
-        axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.5)
+        alpha = 0.8 * np.abs(values) / limit
+        axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=alpha)
         axis.set_axis_off()
     return written(figure, path)
