@@ -9,17 +9,22 @@ single step, which is all compilation, and what is left of the whole job is the 
 CPU seconds are those of all threads: on a busy machine they say more than seconds on the clock.
 The data are random numbers.
 
-On 2 cores of an AMD EPYC that others kept very busy (load 16 to 20), jax 0.10.2, CPU seconds of
-whole job and steady state (with what warms up), and peak memory:
+One run on 2 cores of an AMD EPYC that others kept very busy (load 14 to 17), jax 0.10.2: CPU
+seconds and, in brackets, ratios to runs in turn, 1 or more where it costs no more than those.
 
-    784-128-10, 32 members x 200 steps of 128       in turn   97.5   7.3   1820 MB
-                                                    loop      11.4   8.3    624 MB
-                                                    vmap      11.8   8.5    650 MB
-                                                    map       11.9   8.4    612 MB
-    16-16-10, 8 members x 2000 steps of 16          in turn   18.2   3.3    377 MB
-                                                    loop       5.0   2.7    430 MB
-                                                    vmap       5.8   2.4    399 MB
-                                                    map        4.7   1.5    439 MB
+    784-128-10, 32 members x 200 steps of 128     whole job    compile   steady state   peak
+      in turn                                     86.1            79.3    6.8         1634 MB
+      loop (what "auto" takes)                     8.5 (10.1)      3.1    5.4 (1.27)   645 MB
+      vmap                                         9.9  (8.7)      3.1    6.7 (1.01)   650 MB
+      map                                          8.7  (9.9)      3.0    5.7 (1.19)   630 MB
+    16-16-10, 32 members x 2000 steps of 16
+      in turn                                     68.7            67.8    0.8          589 MB
+      vmap (what "auto" takes)                     3.5 (19.4)      2.7    0.8 (1.00)   420 MB
+      loop                                         3.0 (22.7)      2.3    0.7 (1.25)   453 MB
+      map                                          3.2 (21.5)      2.6    0.6 (1.40)   436 MB
+
+On the clock the MLP took 384 s in turn, and 34, 59 and 31 s by loop, vmap and map; its steady
+state, which so busy a machine hardly shows, took 16 s in turn, and 14, 44 and 18 s.
 """
 
 import argparse

@@ -48,7 +48,8 @@ def walk(
     def one(carry: tuple[TrainState, Array], number: Array) -> tuple[Any, Logs]:
         train, places = carry
         epoch, at = number // each, number % each
-        places = jax.lax.cond(at == 0, lambda: order(train.key, epoch, length), lambda: places)
+        begins = (at == 0) | (number == numbers[0])
+        places = jax.lax.cond(begins, lambda: order(train.key, epoch, length), lambda: places)
         if whole == each:
             train, logs = part(size)(train, places, at)
         else:
@@ -56,8 +57,7 @@ def walk(
             train, logs = jax.lax.cond(at == whole, last, part(size), train, places, at)
         return (train, places), logs
 
-    places = order(train.key, numbers[0] // each, length)
-    (train, _), logs = loop(one, (train, places), numbers, remat)
+    (train, _), logs = loop(one, (train, jnp.arange(length)), numbers, remat)
     return train, logs
 
 
