@@ -45,11 +45,11 @@ def check_layer(
     key = jax.random.key(0)
     params, state = variables = layer.init(key, *inputs)
     _check_init(layer, variables, key, inputs, tolerance)
+    _check_traces(layer, params, state, key, inputs)
+    _check_program(layer, params, state, key, inputs)
     for training in (False, True):
         _check_apply(layer, params, state, key, inputs, training, tolerance)
     _check_vmap(layer, params, state, inputs, tolerance)
-    _check_traces(layer, params, state, key, inputs)
-    _check_program(layer, params, state, key, inputs)
     if derivatives:
         check_derivatives(layer, *inputs, training=True, tolerance=tolerance)
 
@@ -144,11 +144,14 @@ def _check_traces(layer: Layer, params: Tree, state: Tree, key: Array, inputs: t
 def _check_program(layer: Layer, params: Tree, state: Tree, key: Array, inputs: tuple) -> None:
     """What the programs hold, which are not run: keys, and calls back to Python."""
 
+    def init(key, *inputs):
+        return layer.init(key, *inputs)
+
     def train(key, *inputs):
         return layer.apply(params, state, *inputs, key=key, training=True)
 
-    train.__name__ = f"{layer.name} in training"
-    no_key_reuse(layer.init, key, *inputs)
+    init.__name__ = train.__name__ = layer.name
+    no_key_reuse(init, key, *inputs)
     no_key_reuse(train, key, *inputs)
     no_callbacks(train, key, *inputs)
 

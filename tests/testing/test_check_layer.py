@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jdl import Param, layer, nn
-from jdl.testing import batch_independent, check_derivatives, check_layer
+from jdl import Key, Param, layer, nn
+from jdl.testing import PropertyError, batch_independent, check_derivatives, check_layer
 
 X = jnp.linspace(-1.0, 2.0, 12).reshape(3, 4)
 
@@ -29,6 +29,35 @@ def test_an_infinite_gradient_is_refused():
 
     with pytest.raises(AssertionError, match="gradient of gain is finite"):
         check_layer(root, X)
+
+
+def test_what_is_wrong_in_a_program_is_told_before_it_is_compiled():
+    @layer(key=Key())
+    def greedy(x, *, key):
+        drawn = jax.random.normal(key, x.shape, x.dtype)
+        return x + drawn * jax.random.uniform(key, x.shape, x.dtype)
+
+    @layer()
+    def talkative(x):
+        jax.debug.print("{}", x.sum())
+        return x
+
+    @layer()
+    def wide(x):
+        return x + jnp.zeros(x.shape)  # of the default dtype
+
+    with pytest.raises(PropertyError, match="of greedy: no key is used twice"):
+        check_layer(greedy, X)
+    with pytest.raises(PropertyError, match="talkative.* calls back to Python: it has debug_"):
+        check_layer(talkative, X)
+    with pytest.raises(PropertyError, match="of wide: float32 stays float32: .* float64"):
+        check_layer(wide, X)
+
+
+def test_derivatives_of_functions_are_checked_too():
+    check_derivatives(lambda x, y: {"product": x * y}, X, X + 1)
+    with pytest.raises(PropertyError, match="forward derivative of <lambda>"):
+        check_derivatives(lambda x: x * jax.lax.stop_gradient(x), X)
 
 
 @pytest.mark.parametrize("training", [True, False])
