@@ -53,7 +53,7 @@ class Driver:
         self.position, self.records, self.stopped = position, records, False
         self.signals = Signals()
         self.blank = empty_logs(learner, train, feed.batch)
-        self.report = reporter(progress, goal.total(feed.each), self.step)
+        self.progress = progress
 
     @property
     def result(self) -> Result:
@@ -67,7 +67,8 @@ class Driver:
           DivergenceError, HookError, DataError: with what there is as `result`.
           Interrupted: a signal came.
         """
-        saved = False
+        saved, total = False, self.goal.total(self.feed.each)
+        self.report = reporter(self.progress, total, self.step)
         try:
             with self.signals:
                 self._tell("begin", self._figures())

@@ -73,7 +73,9 @@ def supervised(
         x, y, weight = unpack(batch)
         for name, values in (("x", x), ("y", y), ("weight", weight)):
             _check_values(name, values)
-        inputs = inputs_of(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), x))
+        inputs = inputs_of(
+            jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a)), x)
+        )
         _check_targets(loss, model.plan(*inputs).output, y, len(jax.tree.leaves(x)[0]))
 
     return Objective(init, objective, metrics, check)

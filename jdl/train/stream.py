@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jdl.core import Array, DataError
 from jdl.train.programs import merge_logs
@@ -39,7 +40,9 @@ class Stream:
         self.size = examples_of(first)
         learner.check(first)
         self.source, self.each = source, source.each
-        self.batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, _dtype(a)), first)
+        self.batch = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a)), first
+        )
         rule = Rule(learner)
         self._step = compiler("a step", _one(rule), ARGUMENTS)
         self._smaller = compiler("a step of a smaller batch", _one(rule), ARGUMENTS)
@@ -55,7 +58,8 @@ class Stream:
         Raises:
           DataError: the data cannot be put there, or have no batch for a whole epoch.
         """
-        self._batches = self.source.go(key, epoch, at, _decoded(position.get("iterator")))
+        note = _decoded(position.get("iterator"))
+        self._batches = _asked(lambda: self.source.go(key, epoch, at, note))
         self._next = self._fetch()
         if self._next is None and not at:
             raise DataError(
@@ -96,7 +100,7 @@ class Stream:
         return Ready(jax.device_put(batch), examples_of(batch), self.source.state)
 
 
-def _asked(call: Callable[[], Batch | None]) -> Batch | None:
+def _asked(call: Callable[[], Any]) -> Any:
     """What the data answer; an error of theirs is a DataError, which does not lose the run."""
     try:
         return call()
@@ -104,10 +108,6 @@ def _asked(call: Callable[[], Batch | None]) -> Batch | None:
         raise
     except Exception as error:
         raise DataError(f"the data raised {type(error).__name__}: {error}") from error
-
-
-def _dtype(array: Any) -> Any:
-    return jax.dtypes.canonicalize_dtype(array.dtype)
 
 
 @functools.lru_cache(maxsize=32)
