@@ -1,5 +1,6 @@
 """Data on the host: examples one by one, or batches that come ready made."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
@@ -98,7 +99,7 @@ class Batches:
     def state(self) -> Any:
         """What `get_state` of the iterator tells, if it has one, as Grain's do."""
         get = getattr(self.iterator, "get_state", None)
-        return get() if get else None
+        return copy.deepcopy(get()) if get else None  # theirs may change as they go on
 
     def peek(self) -> Batch | None:
         """The first batch, which stays the next one."""
