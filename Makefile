@@ -21,7 +21,7 @@ test: $(VENV)/.stamp-test  ## run all tests
 	$(BIN)/python -m pytest -q -n 2
 
 faults: $(VENV)/.stamp-test  ## end runs at 100 random moments, damage files, fill disks, and count
-	FAULTS=100 $(BIN)/python -m pytest -q -s tests/faults
+	FAULTS=100 $(BIN)/python -m pytest -q -s -p no:hypothesispytest tests/faults
 
 mutants: $(VENV)/.stamp-test  ## plant known bugs, and count those that the property kit finds
 	$(BIN)/python tests/mutants/report.py

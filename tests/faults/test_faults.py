@@ -220,9 +220,7 @@ def disk(folder: Path, size: str) -> Iterator[Path]:
 def test_training_goes_on_when_the_disk_is_full(tmp_path, straight):
     with disk(tmp_path / "disk", "300k") as folder:
         with (
-            pytest.warns(
-                CheckpointWarning, match="could not be saved.*No space left on device"
-            ),
+            pytest.warns(CheckpointWarning, match="could not be saved.*Errno 28"),
             pytest.raises(jdl.HookError, match="could not be saved") as caught,
         ):
             trained(folder / "run", steps=1, keep=None)
@@ -232,11 +230,12 @@ def test_training_goes_on_when_the_disk_is_full(tmp_path, straight):
         for step in whole:
             state = checkpoint.restore(folder / "run", child.like(), step=step)
             assert child.digest(state) == straight[step]
-        assert not list((folder / "run").glob(".*"))
-        shutil.rmtree(folder / "run" / "step_00000001")
+        for step in whole[:3]:  # Orbax takes more room while it saves than it leaves
+            shutil.rmtree(folder / "run" / f"step_{step:08}")
         with Store(folder / "run", keep=None) as store:
             store.save(caught.value.result.state)
-            assert store.steps() == [*whole[1:], child.STEPS]
+            assert store.steps() == [*whole[3:], child.STEPS]
+        assert not list((folder / "run").glob(".*"))
         print(
             f"\na full disk: {len(whole)} checkpoints stay, all {child.STEPS} steps are taken"
         )

@@ -92,9 +92,7 @@ class Store:
         self.folder, self.keep, self.best, self.mode = Path(folder).absolute(), keep, best, mode
         self.config = plain(config or {})
         self._release = weakref.finalize(self, os.close, acquire(self.folder))
-        for left in self.folder.glob(".*-*"):  # of a process that was killed
-            if left.name.startswith((_SAVING, _LEAVING)):
-                shutil.rmtree(left, ignore_errors=True)
+        self._clear()
 
     def __enter__(self) -> "Store":
         return self
@@ -166,6 +164,7 @@ class Store:
             config=self.config,
             versions=versions(),
         )
+        self._clear()
         temporary = self.folder / f"{_SAVING}{uuid.uuid4().hex}"
         try:
             self._check_room(content)
@@ -181,6 +180,12 @@ class Store:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self._forget(step)
+
+    def _clear(self) -> None:
+        """Removes what a process that was killed left, or threads of Orbax after an error."""
+        for left in self.folder.glob(".*-*"):
+            if left.name.startswith((_SAVING, _LEAVING)):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _step(self, train: Any) -> int:
         if self.closed:
