@@ -1,7 +1,7 @@
 """Looks at a network on one batch, as its next step would see it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,21 +24,32 @@ from jdl.tree import paths
 Numbers = dict[str, dict[str, Array]]  # path -> name -> [*copies]
 
 
-def diagnose(model: Layer, learner: Learner, train: TrainState, batch: Batch) -> Diagnosis:
+def diagnose(
+    model: Layer,
+    learner: Learner,
+    train: TrainState,
+    batch: Batch,
+    *,
+    pattern: str | Sequence[str] = "**",
+) -> Diagnosis:
     """What the parts of a model return and what arrives at them, and what is wrong.
 
     The batch goes through the model as in the next step, in training and with the key of that
     step, and the optimizer's update is taken and thrown away. Functions among the parts are
-    looked at as layers are; what `forward` calls otherwise is not seen.
+    looked at as layers are; what `forward` calls otherwise is not seen. A learner that
+    accumulates shows the last part of its batch alone: pass the one that it is made of.
 
     Args:
       model: the layer that the learner trains.
       learner: the training rule.
       train: the state to look at.
       batch: `(x, y)` or `(x, y, weight)`; 64 examples or more tell of labels too.
+      pattern: parts to look at, as in `jdl.tree`.
 
     Raises:
       ConfigError: the model is no layer, or the learner's step has no halves.
+      TreeError: a pattern matches no part.
+      TransformError: a part is called inside a plain `vmap` or `scan`: name others by pattern.
 
     Example:
       >>> import optax
@@ -55,7 +66,7 @@ def diagnose(model: Layer, learner: Learner, train: TrainState, batch: Batch) ->
     check_model("diagnose", model)
     rule = halves("diagnose", learner)
     plan = model.plan(*inputs_of(batch[0]))
-    found = places(model, plan)
+    found = places(model, plan, pattern)
     blank = {path: _looking(place) for path, place in found.items()}
 
     @jax.jit

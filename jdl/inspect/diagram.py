@@ -35,6 +35,12 @@ def graph(model: Layer, *inputs: Any, depth: int = 1) -> Graph:
 
     Raises:
       ConfigError: `depth` is no positive int.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jdl import nn
+      >>> graph(nn.parallel(nn.dense(8), nn.dense(2)), jnp.ones((1, 4))).edges
+      (('input', 'dense_0'), ('input', 'dense_1'), ('dense_0', 'output'), ('dense_1', 'output'))
     """
     positive("depth", depth)
     plan = model.plan(*inputs)

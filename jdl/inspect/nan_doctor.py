@@ -1,20 +1,21 @@
 """Finds where numbers that are not finite come from."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, Error, Layer, Tree
+from jdl.core import Array, Error, Layer, Plan, Tree
 from jdl.core.probe import Probe, extract
 from jdl.inspect.diagnose import check_model, step_key
 from jdl.inspect.places import Place, places, put, without_probes
 from jdl.train import Learner, TrainState
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
-from jdl.train.step import halves
+from jdl.train.step import Step, halves
 from jdl.tree import paths
 
 ADVICE = {
@@ -50,20 +51,31 @@ class Finding(NamedTuple):
         return f"not finite first in the {self.stage}{where}{who}: {ADVICE[self.stage]}"
 
 
-def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) -> Finding:
+def nan_doctor(
+    model: Layer,
+    learner: Learner,
+    train: TrainState,
+    batch: Batch,
+    *,
+    pattern: str | Sequence[str] = "**",
+) -> Finding:
     """Goes through one step in order, and tells where numbers cease to be finite.
 
     In the backward pass that is the last layer whose gradient is not finite. `train` is the
-    state before the step, which `jdl.replay` and `jdl.bisect` find.
+    state before the step, which `jdl.replay` and `jdl.bisect` find. A learner that accumulates
+    shows the last part of its batch alone: pass the one that it is made of.
 
     Args:
       model: the layer that the learner trains.
       learner: the training rule.
       train: the state before the step.
       batch: the batch of that step.
+      pattern: parts to look at, as in `jdl.tree`.
 
     Raises:
       ConfigError: the model is no layer, or the learner's step has no halves.
+      TreeError: a pattern matches no part.
+      TransformError: a part is called inside a plain `vmap` or `scan`: name others by pattern.
 
     Example:
       >>> import optax
@@ -84,18 +96,9 @@ def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) 
     if bad := _unfinite(batch[:2]):
         return Finding("inputs", bad[0], _rows(paths(batch[:2])[bad[0]]))
     plan = model.plan(*inputs_of(batch[0]))
-    found = places(model, plan)
-    blank = {path: _looking(place) for path, place in found.items()}
-
-    @jax.jit
-    def step(train: TrainState, batch: Batch) -> Any:
-        probed = train._replace(state=put(plan, train.state, blank))
-        grads, aux = rule.gradients(probed, batch, step_key(train), 1.0)
-        notes = {path: extract(aux.state, path) for path in found}
-        after, _ = rule.update(train, grads, Aux(without_probes(aux.state), aux.logs))
-        return notes, aux.logs["loss"].compute(), grads, after.params
-
-    notes, loss, grads, after = jax.device_get(step(train, batch))
+    found = places(model, plan, pattern)
+    look = jax.jit(functools.partial(_look, rule, plan, found))
+    notes, loss, grads, after = jax.device_get(look(train, batch))
     for path in found:
         if not np.all(notes[path]):
             return Finding("forward", path, _examples(notes[path], found[path], batch))
@@ -109,11 +112,27 @@ def nan_doctor(model: Layer, learner: Learner, train: TrainState, batch: Batch) 
     return Finding("")
 
 
+def _look(
+    rule: Step, plan: Plan, found: Mapping[str, Place], train: TrainState, batch: Batch
+) -> Any:
+    """Takes the step: what was finite by path, the loss, gradients and new parameters."""
+    blank = {path: _looking(place) for path, place in found.items()}
+    probed = train._replace(state=put(plan, train.state, blank))
+    grads, aux = rule.gradients(probed, batch, step_key(train), 1.0)
+    notes = {path: extract(aux.state, path) for path in found}
+    after, _ = rule.update(train, grads, Aux(without_probes(aux.state), aux.logs))
+    return notes, aux.logs["loss"].compute(), grads, after.params
+
+
 def _looking(place: Place) -> Any:
     """A probe that notes which examples, or copies of a part, are finite."""
-    shape = jax.eval_shape(_finite_rows, place.plan.output)
-    zeros = jnp.zeros(place.plan.copies + shape.shape, bool)
-    return lambda _: Probe(lambda outputs: (outputs, _finite_rows(outputs)), zeros)
+    shape = jax.eval_shape(_finite_rows, place.plan.output).shape
+
+    def see(outputs: Any) -> tuple[Any, Array]:
+        rows = _finite_rows(outputs)  # fewer where a learner takes a batch in parts
+        return outputs, rows if rows.shape == shape else jnp.full(shape, rows.all())
+
+    return lambda _: Probe(see, jnp.zeros(place.plan.copies + shape, bool))
 
 
 def _finite_rows(outputs: Any) -> Array:

@@ -136,3 +136,12 @@ def test_initial_values_are_followed_through_depth():
     assert audit.paths == tuple(f"dense_0[{i}]" for i in range(5))
     assert len(audit.verdicts()) == 2 and audit.forward[-1] > 30 * audit.forward[0]
     assert "signals keep their size" in str(inspect.audit_init(SOUND, X, key=KEY))
+
+
+def test_a_learner_that_takes_a_batch_in_parts_is_looked_at(sick):
+    model, rule, train = sick
+    parts = jdl.train.accumulate(rule, 2)
+    big = jnp.full_like(X, 3e38)
+    assert inspect.nan_doctor(model, parts, train, (big, Y)).stage == "forward"
+    seen = inspect.diagnose(model, rule, train, BATCH, pattern="head")
+    assert [row.path for row in seen.rows] == ["head"]
