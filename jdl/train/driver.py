@@ -14,7 +14,7 @@ from jdl.train.evaluate import measure
 from jdl.train.history import History
 from jdl.train.hooks import Figures, Hooks
 from jdl.train.interrupt import Signals, leave
-from jdl.train.programs import empty_logs
+from jdl.train.programs import empty_logs, from_plain, to_plain
 from jdl.train.progress import reporter
 from jdl.train.retrace import Compiler
 from jdl.train.start import Feed, Goal, copied, place_of
@@ -51,8 +51,12 @@ class Driver:
         self.train, self.step = train, int(train.step)
         self.epoch, self.at = place_of(self.step, feed.each, goal, position)
         self.position, self.records, self.stopped = position, records, False
+        if not self.reached:  # the record of an epoch that was cut comes again, whole
+            self.records = [r for r in records if r.get("epoch", 0) <= self.epoch]
+        self.record: Mapping[str, Any] = self.records[-1] if self.records else {}
         self.signals = Signals()
         self.blank = empty_logs(learner, train, feed.batch)
+        self.logs = from_plain(self.blank, position.get("logs") if self.at else None)
         self.progress = progress
 
     @property
@@ -75,12 +79,13 @@ class Driver:
                 while not self._done:
                     self._run_epoch()
                 if self.signals.came is None or self.reached:
-                    self._tell("end", self._figures())
-                if self.signals.came is not None:
+                    saved = "saved" in self._tell("end", self._figures())
+                if self.signals.came is not None and not saved:
                     saved = "saved" in self._tell("interrupt", self._figures())
-        except (HookError, DataError, DivergenceError) as error:
+        except Exception as error:
             self._tell("interrupt", self._figures())  # to save, before the error ends the run
-            error.result = error.result or self.result
+            if isinstance(error, HookError | DataError | DivergenceError):
+                error.result = error.result or self.result
             raise
         finally:
             self.report.close()
@@ -109,21 +114,23 @@ class Driver:
             seconds = time.perf_counter() - began
             record = {"epoch": number, "step": self.step, **figures}
             record |= _speed(examples, seconds, self.compiler.seconds - compiling)
+            self.record = record
             self._check_finite(record, logs, before)
+            self.records.append(record)  # before validation, whose data may fail
             if self.validation is not None:
                 held = measure(self.learner, self.train, self.validation)
                 record |= {f"validation_{name}": value for name, value in held.items()}
-            self.records.append(record)
-            self._tell("epoch", self._figures(record))
+            self._tell("epoch", self._figures())
             self.report.epoch(record)
 
     def _steps(self) -> tuple[Logs, int]:
         self.feed.begin(self.train.key, self.epoch, self.at, self.position)
         self.position = {}
-        logs, examples = jax.tree.map(jnp.copy, self.blank), 0
+        logs, examples = self.logs, 0
         while not self.feed.over and not self._done:
             most = self.goal.left(self.epoch, self.step)
             self.train, logs, steps, count = self.feed.advance(self.train, logs, most)
+            self.logs = logs
             self.step, self.at, examples = self.step + steps, self.at + steps, examples + count
             if self.feed.over:
                 self.epoch, self.at = self.epoch + 1, 0
@@ -132,20 +139,25 @@ class Driver:
                 self._tell("step", self._figures(logs=logs))
         if self.feed.over and self.at:  # it was, from the start
             self.epoch, self.at = self.epoch + 1, 0
+        if not self.at:
+            self.logs = jax.tree.map(jnp.copy, self.blank)
         return logs, examples
 
     def _read(self, logs: Logs) -> dict[str, float]:
         return as_floats(dict(logs), dict(self.learner.metrics))
 
-    def _figures(
-        self, record: dict[str, Any] | None = None, logs: Logs | None = None
-    ) -> Figures:
-        here = {"epoch": self.epoch + bool(self.at), "step": self.step}
+    def _figures(self, logs: Logs | None = None) -> Figures:
+        """What the logs count if they are given, else the record of this step if it has one."""
+        known: Any = {"epoch": self.epoch + bool(self.at), "step": self.step}
+        if logs is None and self.record.get("step") == self.step:
+            known = self.record
         read = dict if logs is None else lambda: self._read(logs)
-        place = {"epoch": self.epoch, "at": self.at}
-        return Figures(
-            record or here, read, tuple(self.records), lambda: {**place, **self.feed.position}
-        )
+        return Figures(known, read, tuple(self.records), self._position)
+
+    def _position(self) -> dict[str, Any]:
+        """Where the data stand, and what was counted of an epoch under way."""
+        place = {"epoch": self.epoch, "at": self.at, **self.feed.position}
+        return place | ({"logs": to_plain(self.logs)} if self.at else {})
 
     def _tell(self, event: str, figures: Figures) -> set[str]:
         if not self.hooks.wants(event):

@@ -13,7 +13,7 @@ from jdl.metrics import as_floats
 from jdl.train.batches import check_data, padded
 from jdl.train.objective import inputs_of
 from jdl.train.programs import merge_logs
-from jdl.train.sources import Examples, examples_of, hosted, is_arrays, source_of
+from jdl.train.sources import Examples, asked, examples_of, hosted, is_arrays, source_of
 from jdl.train.state import Batch, Learner, TrainState, check_learner
 
 
@@ -77,7 +77,8 @@ def _batches(learner: Learner, data: Any, batch_size: int) -> Iterator[Batch]:
         yield from padded(data, min(batch_size, length))
         return
     source, first = source_of(data, batch_size), 0
-    for batch in source.in_order() if isinstance(source, Examples) else data:
+    batches = source.in_order() if isinstance(source, Examples) else asked(lambda: iter(data))
+    while (batch := asked(lambda: next(batches, None))) is not None:
         batch = hosted(batch)
         size = examples_of(batch)
         if not first:

@@ -25,7 +25,8 @@ class Figures(Mapping[str, Any]):
 
     Attributes:
       history: the records of the epochs that ended, this one included.
-      position: where in the data the run stands, in values that JSON can hold.
+      position: where in the data the run stands, and what it counted of an epoch under way, in
+        values that JSON can hold.
 
     Example:
       >>> figures = Figures({"epoch": 1, "step": 3}, lambda: {"loss": 0.5})
@@ -45,7 +46,7 @@ class Figures(Mapping[str, Any]):
 
     @functools.cached_property
     def position(self) -> Mapping[str, Any]:
-        """Where in the data the run stands, in values that JSON can hold."""
+        """Where in the data the run stands, and what it counted, as JSON can hold it."""
         return self._position()
 
     @functools.cached_property
@@ -108,8 +109,8 @@ def on(*events: str) -> Callable[[Callback], Hook]:
     is None, `"stop"` to end the run here, or a TrainState of the same step and shapes to go on
     from, which the next hook sees. At `"end"` it is what `fit` returns, and may be of another
     step; all hooks see the last one. At `"epoch"` it may be a dict of further figures for the
-    record. At `"interrupt"` it is `"saved"` where the same command can go on from here, which
-    sets the exit code.
+    record. At `"end"` and `"interrupt"` it is `"saved"` where the same command can go on from
+    here, which sets the exit code.
 
     Raises:
       ConfigError: there is no such event.

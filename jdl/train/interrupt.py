@@ -8,7 +8,7 @@ from typing import Any
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the same command may be tried again
 
 
-class Interrupted(KeyboardInterrupt, SystemExit):
+class Interrupted(SystemExit):
     """A run was ended by a signal. Not caught, it exits, without a traceback.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jdl.core import Array
 from jdl.train.outcome import Population
+from jdl.train.programs import check_loss
 from jdl.train.stacked import compute_logs, fold_logs
 from jdl.train.state import Learner, Logs, TrainState
 
@@ -19,6 +20,7 @@ def judged(
     learner: Learner, train: TrainState, logs: Logs, last: int
 ) -> tuple[Mapping[str, Array], Array]:
     """The figures of the last steps and evaluation, and whether the member diverged."""
+    check_loss(logs)
     steps = {n: log for n, log in logs.items() if not n.startswith(VALIDATION)}
     found = {n.removeprefix(VALIDATION): logs[n] for n in logs if n not in steps}
     steps = fold_logs(learner, jax.tree.map(lambda a: a[-last:], steps))

@@ -1,7 +1,7 @@
 """Data on the host: examples one by one, or batches that come ready made."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import jax
@@ -183,6 +183,16 @@ def hosted(batch: Any) -> Batch:
             f"a batch is (x, y) or (x, y, weight), got {show(batch)}: map the data to such"
         )
     return jax.tree.map(_array, tuple(batch))
+
+
+def asked(call: Callable[[], Any]) -> Any:
+    """What the data answer; an error of theirs is a DataError, which does not lose the run."""
+    try:
+        return call()
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"the data raised {type(error).__name__}: {error}") from error
 
 
 def examples_of(batch: Batch) -> int:

@@ -1,7 +1,7 @@
 """Steps over batches from the host: one is on its way to the device while another is used."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jdl.core import Array, DataError
 from jdl.train.programs import merge_logs
 from jdl.train.retrace import Compiler, Program, Rule
-from jdl.train.sources import Batches, Examples, examples_of, hosted
+from jdl.train.sources import Batches, Examples, asked, examples_of, hosted
 from jdl.train.state import Batch, Learner, Logs, TrainState
 
 ARGUMENTS = ("state", "logs", "x", "y", "weight")
@@ -33,7 +33,7 @@ class Stream:
     """
 
     def __init__(self, learner: Learner, source: Examples | Batches, compiler: Compiler):
-        first = _asked(source.peek)
+        first = asked(source.peek)
         if first is None:
             raise DataError("the data are empty: the iterator has no batch")
         first = hosted(first)
@@ -59,7 +59,7 @@ class Stream:
           DataError: the data cannot be put there, or have no batch for a whole epoch.
         """
         note = _decoded(position.get("iterator"))
-        self._batches = _asked(lambda: self.source.go(key, epoch, at, note))
+        self._batches = asked(lambda: self.source.go(key, epoch, at, note))
         self._next = self._fetch()
         if self._next is None and not at:
             raise DataError(
@@ -93,21 +93,11 @@ class Stream:
         return train, logs, 1, examples
 
     def _fetch(self) -> Ready | None:
-        batch = _asked(lambda: next(self._batches, None))
+        batch = asked(lambda: next(self._batches, None))
         if batch is None:
             return None
         batch = hosted(batch)
         return Ready(jax.device_put(batch), examples_of(batch), self.source.state)
-
-
-def _asked(call: Callable[[], Any]) -> Any:
-    """What the data answer; an error of theirs is a DataError, which does not lose the run."""
-    try:
-        return call()
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"the data raised {type(error).__name__}: {error}") from error
 
 
 @functools.lru_cache(maxsize=32)

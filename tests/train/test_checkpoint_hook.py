@@ -102,6 +102,7 @@ def test_saves_come_when_they_are_due_and_at_the_end(tmp_path):
 
     run_of(key=KEY, steps=10, steps_per_program=1, callbacks=[*saves, second])
     assert busy == list(range(1, 11))
+    assert "loss" in checkpoint.describe(tmp_path / "second", 10).record
     for name, (_, expected) in due.items():
         assert checkpoint.steps(tmp_path / name) == expected
         Store(tmp_path / name).close()  # the run ended, and with it the lock
@@ -148,6 +149,17 @@ def test_a_state_of_nan_pushes_no_good_one_out(tmp_path):
     assert np.isfinite(last.params["dense_0"]["bias"]).all()
 
 
+def test_a_run_that_diverges_is_not_saved_though_its_params_are_finite(tmp_path):
+    rule = learner(supervised(MODEL, lambda *args: LOSS(*args) + jnp.inf), optax.sgd(0.1))
+    saves = [save_every(tmp_path / "run")]
+    with (
+        pytest.warns(CheckpointWarning, match="step 4 is not saved"),
+        pytest.raises(jdl.DivergenceError),
+    ):
+        fit(rule, DATA, batch_size=8, key=KEY, epochs=1, callbacks=saves, progress=False)
+    assert checkpoint.steps(tmp_path / "run") == []
+
+
 def test_a_best_that_no_record_has_is_an_error(tmp_path):
     saves = save_every(tmp_path / "run", best="val_loss")
     state = jdl.TrainState(jnp.int32(4), {"a": jnp.ones(2)}, {}, (), KEY)
@@ -155,7 +167,7 @@ def test_a_best_that_no_record_has_is_an_error(tmp_path):
     with pytest.raises(jdl.ConfigError, match=r"one of \['epoch', 'loss'\], got 'val_loss'"):
         saves("epoch", state, {"epoch": 1, "loss": 0.5})
     assert saves("interrupt", state, {"epoch": 2, "step": 4}) == "saved"
-    spoilt = state._replace(step=jnp.int32(5), params={"a": jnp.full(2, jnp.nan)})
+    spoilt = state._replace(step=jnp.int32(5), params={"a": jnp.full(2, jnp.inf)})
     saves("begin", state, {})
     with pytest.warns(CheckpointWarning, match="step 5 is not saved"):
         assert saves("interrupt", spoilt, {"epoch": 2, "step": 5}) is None

@@ -57,6 +57,7 @@ def test_a_step_is_told_after_each_program_with_the_figures_since_the_epoch_bega
     assert list(seen[0]) == ["epoch", "step", "loss"]
     assert seen[1]["loss"] == pytest.approx(history[0]["loss"])
     here = {"batch_size": 4, "examples": 10}
+    assert set(places[0].pop("logs")) == {"loss/total", "loss/weight"}
     assert places == [{"epoch": 0, "at": 2, **here}, {"epoch": 1, "at": 0, **here}]
 
 
@@ -141,6 +142,58 @@ def test_an_error_in_a_hook_names_it_and_keeps_the_run():
     assert told == [6]
     assert same(state, quiet(key=KEY, epochs=2).state)
     assert same(quiet(state=state, epochs=3).state, quiet(key=KEY, epochs=3).state)
+
+
+class Unsteady:
+    """Examples of which the fourth look fails."""
+
+    looks = 0
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        self.looks += 1
+        if self.looks == 4:
+            raise OSError("the disk is gone")
+        return DATA[0][index], DATA[1][index]
+
+
+def test_validation_that_fails_keeps_the_run_and_the_record_of_its_epoch():
+    told = []
+    save = on("interrupt")(lambda event, state, figures: told.append(figures["step"]))
+    with pytest.raises(jdl.DataError, match="data raised OSError: the disk is gone") as caught:
+        quiet(key=KEY, epochs=3, validation=Unsteady(), callbacks=[save])
+    state, history = caught.value.result
+    assert (history["epoch"], int(state.step), told) == ([1, 2], 6, [6])
+    assert "validation_loss" not in history[-1]
+
+
+def test_an_error_of_anything_else_is_told_too(monkeypatch):
+    told = []
+    save = on("interrupt")(lambda event, state, figures: told.append(figures["step"]))
+
+    def fail(*args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jdl.train.driver.measure", fail)
+    with pytest.raises(ZeroDivisionError):
+        quiet(key=KEY, epochs=3, validation=DATA, callbacks=[save])
+    assert told == [3]
+
+
+def test_an_objective_that_logs_no_loss_is_named():
+    def loss(params, state, batch, key, training):
+        mean = jdl.metrics.Mean(jnp.sum(params["a"]), jnp.ones(()))
+        return params["a"].sum(), jdl.Aux(state, {"mean": mean})
+
+    init = lambda key, batch: jdl.Variables({"a": jnp.ones(2)}, {})  # noqa: E731
+    rule = learner(jdl.Objective(init, loss), optax.sgd(0.1))
+    text = r"logs its mean as 'loss', got the logs \['mean'\]"
+    with pytest.raises(jdl.ConfigError, match=text):
+        fit(rule, DATA, key=KEY, epochs=1, progress=False)
+    with pytest.raises(jdl.ConfigError, match=text):
+        jdl.population(lambda rate: rule, DATA, KEY, {"rate": [0.1]}, steps=1)
 
 
 def test_a_hook_that_fails_to_save_is_a_warning_and_the_others_are_told():

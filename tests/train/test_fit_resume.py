@@ -70,6 +70,16 @@ def test_a_run_that_was_ended_ends_in_the_same_bytes(kind, kill, tmp_path, capfd
         assert (a == b).all()
     assert history["epoch"] == [1, 2, 3]
     assert history["step"] == [3, 6, 9]
+    assert history["loss"] == straight.history["loss"]
+
+
+def test_an_epoch_that_was_cut_has_one_record_of_all_its_steps(tmp_path):
+    straight = quiet((X, Y), key=KEY, epochs=2)
+    _, history = command(tmp_path, (X, Y), epochs=None, steps=4)
+    assert history["epoch"] == [1, 2]
+    _, history = command(tmp_path, (X, Y), epochs=2)
+    assert history["epoch"] == [1, 2]
+    assert history["loss"] == straight.history["loss"]
 
 
 def test_a_run_that_is_complete_takes_no_step_and_says_so(tmp_path, capfd):
@@ -96,6 +106,14 @@ def test_early_stopping_stops_a_run_that_went_on_where_it_would_have(tmp_path, c
     assert len(straight.history) == len(resumed.history) == 4
     assert (straight.state.params["kernel"] == resumed.state.params["kernel"]).all()
     assert int(work(tmp_path / "b").state.step) == 12  # it stays stopped
+    capfd.readouterr()
+
+
+def test_a_signal_in_an_epoch_that_ends_the_run_is_told_that_all_is_saved(tmp_path, capfd):
+    score = on("epoch")(lambda event, state, figures: {"score": float(figures["epoch"])})
+    with pytest.raises(jdl.Interrupted) as caught:
+        command(tmp_path, (X, Y), kill=9, hooks=[score, early_stopping("score", patience=9)])
+    assert (caught.value.code, checkpoint.steps(tmp_path)) == (75, [3, 6, 9])
     capfd.readouterr()
 
 

@@ -111,7 +111,8 @@ class _Saver:
         finally:
             if event in ("end", "interrupt"):
                 self.store.close()
-        return "saved" if event == "interrupt" and self.saved == int(train.step) else None
+        done = event in ("end", "interrupt") and self.saved == int(train.step)
+        return "saved" if done else None
 
     def _check_best(self, event: str, figures: Mapping[str, Any]) -> None:
         best = self.store.best
@@ -122,7 +123,7 @@ class _Saver:
         step = int(train.step)
         if not _is_sound(train, figures):
             _warn(
-                f"step {step} is not saved, as its loss is not finite or its params are NaN: "
+                f"step {step} is not saved, as its loss or its params are not finite: "
                 "the checkpoints before are as they were"
             )
             return
@@ -136,7 +137,7 @@ def _is_sound(train: TrainState, figures: Mapping[str, Any]) -> bool:
     """Whether anything good can come from the state."""
     leaves = jax.tree.leaves(train.params)
     floats = [leaf for leaf in leaves if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
-    return math.isfinite(figures.get("loss", 0)) and not any(jnp.isnan(x).any() for x in floats)
+    return math.isfinite(figures.get("loss", 0)) and all(jnp.isfinite(x).all() for x in floats)
 
 
 def _warn(message: str) -> None:
