@@ -36,7 +36,7 @@ def alternate(
 
     Raises:
       ConfigError: there is no learner, one is none, or `every` names another or no positive
-        int.
+        int, or two logs would have one name, as `b_loss` of `a` and `loss` of `a_b`.
       TreeError: at `init`, their models have different params.
 
     Example:
@@ -97,11 +97,7 @@ def alternate(
         for player in players.values():
             player.check(batch)
 
-    metrics = {
-        f"{name}_{log}": metric
-        for name, player in players.items()
-        for log, metric in player.metrics.items()
-    }
+    metrics = _named({name: player.metrics for name, player in players.items()})
     return Learner(init, step, evaluate, metrics, check)
 
 
@@ -134,6 +130,23 @@ def _in_turn(
 
 
 def _joined(all_logs: Mapping[str, Logs]) -> Logs:
-    logs = {f"{n}_{log}": value for n, logs in all_logs.items() for log, value in logs.items()}
     losses = [logs["loss"] for logs in all_logs.values()]
-    return {**logs, "loss": functools.reduce(Mean.merge, losses)}
+    return {**_named(all_logs), "loss": functools.reduce(Mean.merge, losses)}
+
+
+def _named(all_logs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`{learner}_{log}` of all.
+
+    Raises:
+      ConfigError: two are of one name.
+    """
+    named: dict[str, Any] = {}
+    for name, logs in all_logs.items():
+        for log, value in logs.items():
+            if f"{name}_{log}" in named:
+                raise ConfigError(
+                    f"two logs would be named '{name}_{log}', of which one is {log!r} of the "
+                    f"learner {name!r}: give the learners other names"
+                )
+            named[f"{name}_{log}"] = value
+    return named

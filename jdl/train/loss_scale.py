@@ -41,9 +41,9 @@ def loss_scaled(
     Numbers below 6e-8 are zero in float16, and gradients often are that small
     (arXiv:1710.03740, section 3.2). The scale lifts them. Where gradients are not finite it was
     too large: the step is left out, and the scale divided by `factor`. After `period` steps
-    without, it is multiplied by it. The optimizer sees unscaled gradients, so clipping goes
-    there as always. A step that is left out changes neither params, state nor the optimizer's
-    state; it counts as a step, and its batch is gone.
+    without, it is multiplied by it, while it stays finite. The optimizer sees unscaled
+    gradients, so clipping goes there as always. A step that is left out changes neither params,
+    state nor the optimizer's state; it counts as a step, and its batch is gone.
 
     The logs get `loss_scale`, and `skipped`, the share of steps that were left out. In
     bfloat16, whose range is that of float32, none of this is needed.
@@ -93,7 +93,8 @@ def loss_scaled(
         parts = [(t.params, t.state, t.opt_state) for t in (after, before)]
         params, state, opt_state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), *parts)
         grows = count + 1 >= period
-        larger = jnp.where(grows, scale * factor, scale)
+        grown = scale * factor
+        larger = jnp.where(grows & jnp.isfinite(grown), grown, scale)
         scale = jnp.where(finite, larger, jnp.maximum(scale / factor, least))
         count = jnp.where(finite & ~grows, count + 1, 0)
         one = jnp.ones(())

@@ -37,7 +37,7 @@ class Population(NamedTuple):
     """Members trained side by side: prints as a table, and shows in a notebook.
 
     A row is a setting: the mean over its seeds and the 95 % confidence interval of that mean,
-    of the members that did not diverge.
+    of the members that did not diverge: after a search, of those that were trained longest.
 
     Attributes:
       settings: hyper-parameters and seeds, arrays `[members]`.
@@ -77,13 +77,15 @@ class Population(NamedTuple):
         return [np.array(group) for group in groups.values()]
 
     def intervals(self, by: str) -> list[Interval]:
-        """A figure of each setting: mean and 95 % interval over members that did not diverge.
+        """A figure of each setting: mean and 95 % interval over its members that count.
+
+        Those are the members that were trained longest and did not diverge.
 
         Raises:
           ConfigError: there is no such figure.
         """
         values = self._column(by)
-        return [interval(values[g[~self.diverged[g]]]) for g in self.groups()]
+        return [interval(values[self._sound(group)]) for group in self.groups()]
 
     def best(self, by: str | None = None, *, mode: str | None = None) -> Member:
         """The best member of the best setting.
@@ -104,7 +106,7 @@ class Population(NamedTuple):
         steps = np.asarray(self.states.step)
 
         def rank(group: np.ndarray) -> tuple:
-            sound = group[~self.diverged[group]]
+            sound = self._sound(group)
             mean = values[sound].mean() if len(sound) else np.inf
             return -steps[group].max(), self.diverged[group].sum(), mean
 
@@ -124,6 +126,10 @@ class Population(NamedTuple):
         columns |= {name: list(map(str, self.intervals(name))) for name in self.figures}
         columns["diverged"] = [str(self.diverged[group].sum()) for group in groups]
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
+
+    def _sound(self, group: np.ndarray) -> np.ndarray:
+        steps = np.asarray(self.states.step)[group]
+        return group[(steps == steps.max()) & ~self.diverged[group]]
 
     def _column(self, by: str) -> np.ndarray:
         if by not in self.figures:

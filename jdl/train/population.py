@@ -100,6 +100,7 @@ def population(
     if way == "loop":
         result = in_turn(member, shared, settings, keys)
     elif way == "steps":
+        every = None if validation is None else every
         stepper = Stepper(lambda setting: make_learner(**hyper(setting)), size, every, last)
         result = stepper.population(shared, settings, keys, steps)
     else:

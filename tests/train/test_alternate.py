@@ -112,6 +112,12 @@ def test_what_alternate_refuses():
     ]:
         with pytest.raises(ConfigError, match=text):
             alternate(players, every=every)
+    for names in [("body", "body_test"), ("body_test", "body")]:
+        error = {"test_error": metrics.mean(losses.mae)}
+        tested = learner(supervised(MODEL, losses.mse, error), optax.sgd(0.1))
+        players = {"body": tested, "body_test": BODY}
+        with pytest.raises(ConfigError, match="two logs would be named 'body_test_error'"):
+            alternate({name: players[name] for name in names})
     other = player("head", model=nn.serial(body=nn.dense(5), head=nn.dense(1)))
     with pytest.raises(TreeError, match="share their params, and those of 'head' differ"):
         alternate({"body": BODY, "head": other}).init(KEY, data())

@@ -48,6 +48,15 @@ def test_the_scale_rises_after_a_period_and_falls_where_gradients_overflow():
     assert skipped == [0, 0, 0, 0, 1, 1, 1, 0, 0, 0]
 
 
+def test_the_scale_stays_finite():
+    rule = loss_scaled(rule_of(nn.dense(1)), initial=2.0**127, period=1)
+    train = rule.init(KEY, data())
+    grads = jax.tree.map(jnp.zeros_like, train.params)
+    _, aux = rule.step.gradients(train, data(), KEY, 1.0)
+    after, _ = jax.jit(rule.step.update)(train, grads, aux)
+    assert float(after.opt_state.scale) == 2.0**127
+
+
 def test_in_float32_the_scale_changes_nothing():
     """Powers of two are exact."""
     plain = rule_of(nn.serial(nn.dense(4), nn.batch_norm(), nn.dense(1)))

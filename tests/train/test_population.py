@@ -94,6 +94,14 @@ def test_members_in_turn_are_those_run_alone(how):
     check_members(work(how=how))
 
 
+def test_steps_need_no_validation(trained):
+    found = work(how="steps", validation=None, evaluate_every=None)
+    assert list(found.figures) == ["loss", "accuracy"]
+    sound = ~trained.diverged
+    for name, figure in found.figures.items():
+        np.testing.assert_allclose(figure[sound], trained.figures[name][sound], rtol=1e-5)
+
+
 def test_chunks_change_nothing(trained):
     chunked = work(how="vmap", chunk=4)  # of 6 members, so that the last is filled up
     sound = ~trained.diverged
@@ -170,6 +178,15 @@ def judged(settings, accuracy, diverged, steps):
 def test_the_best_by_the_most(accuracy, diverged, steps, best):
     population = judged(grid(lr=[1.0, 2.0], seed=[0, 1]), accuracy, diverged, steps)
     assert population.best("accuracy", mode="max").index == best
+
+
+def test_a_setting_is_judged_by_its_members_trained_longest():
+    settings = grid(lr=[1.0, 2.0], seed=[0, 1, 2])
+    accuracy, steps = [0.5, 0.7, 0.1, 0.5, 0.6, 0.9], [8, 8, 2, 8, 8, 2]
+    population = judged(settings, accuracy, [False] * 6, steps)
+    means = [interval.mean for interval in population.intervals("accuracy")]
+    np.testing.assert_allclose(means, [0.6, 0.55])
+    assert population.best("accuracy", mode="max").index == 1
 
 
 def test_members_of_one_seed_begin_alike():
