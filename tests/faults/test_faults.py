@@ -150,7 +150,8 @@ def test_runs_ended_at_random_moments_end_with_the_same_bytes(tmp_path, straight
 
 def test_a_run_that_is_killed_lets_the_next_one_write(tmp_path):
     with run_in(tmp_path / "run") as run:
-        run.wait("begin")
+        run.wait("step")
+        run.process.send_signal(signal.SIGSTOP)  # so that it does not end by itself
         with pytest.raises(jdl.CheckpointBusy, match=f'"process": {run.process.pid}'):
             Store(tmp_path / "run")
         if LONG:
