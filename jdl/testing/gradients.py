@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from jdl.core import Array, Layer
 from jdl.testing.same import PropertyError
@@ -17,7 +17,9 @@ from jdl.tree import paths
 def reads_every_parameter(function: Layer | Callable[..., Any], *inputs: Any) -> None:
     """Raises a PropertyError if an array of the first input leads to no output.
 
-    The program is looked at, not run: an array that is multiplied by zero counts as read.
+    The program is looked at, not run, inner programs such as those of `jit` and `scan` too: an
+    array that is multiplied by zero counts as read, and so does all that is given to a function
+    with derivatives of its own (`jax.custom_jvp`, `jax.custom_vjp`).
 
     Args:
       function: `f(params, *inputs)`; or a layer and its inputs, whose params are those of init.
@@ -29,12 +31,8 @@ def reads_every_parameter(function: Layer | Callable[..., Any], *inputs: Any) ->
     """
     call, inputs = _of_params(function, inputs)
     traced = jax.make_jaxpr(call)(*inputs).jaxpr
-    needed = {v for v in traced.outvars if not isinstance(v, Literal)}
-    for equation in reversed(traced.eqns):
-        if not needed.isdisjoint(equation.outvars):
-            needed.update(v for v in equation.invars if not isinstance(v, Literal))
-    first = paths(inputs[0])
-    unread = [path for path, v in zip(first, traced.invars, strict=False) if v not in needed]
+    _, read = dce_jaxpr(traced, [True] * len(traced.outvars))
+    unread = [path for path, used in zip(paths(inputs[0]), read, strict=False) if not used]
     if unread:
         promise = "every parameter leads to an output"
         raise PropertyError(promise, name_of(function), f"not read: {', '.join(unread)}")

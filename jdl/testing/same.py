@@ -43,7 +43,7 @@ def assert_same(
 ) -> None:
     """Raises a PropertyError unless trees are alike, with values equal up to a tolerance.
 
-    NaN equals NaN. The tolerance is absolute and relative.
+    NaN equals NaN, and infinity itself alone. The tolerance is absolute and relative.
     """
     assert_alike(came, expected, promise, subject)
     for (path, a), b in zip(paths(came).items(), jax.tree.leaves(expected), strict=True):
@@ -60,7 +60,8 @@ def assert_close(
         raise PropertyError(promise, subject, f"{where}expected shape {b.shape}, got {a.shape}")
     with np.errstate(all="ignore"):
         gap = np.abs(a - b)
-        same = (a == b) | (np.isnan(a) & np.isnan(b)) | (gap <= tolerance * (1 + np.abs(b)))
+        near = np.isfinite(b) & (gap <= tolerance * (1 + np.abs(b)))
+        same = (a == b) | (np.isnan(a) & np.isnan(b)) | near
     if not same.all():
         _complain(a, b, np.where(same, -1, gap), promise, subject, path)
 

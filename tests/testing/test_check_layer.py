@@ -54,6 +54,25 @@ def test_what_is_wrong_in_a_program_is_told_before_it_is_compiled():
         check_layer(wide, X)
 
 
+def test_a_parameter_that_leads_to_no_output_is_refused():
+    @layer(kernel=Param(nn.initializers.ones, (4,)), spare=Param(nn.initializers.ones, (4,)))
+    def wasteful(x, *, kernel, spare):
+        return x * kernel
+
+    for made in (wasteful, nn.remat(wasteful)):
+        with pytest.raises(PropertyError, match="leads to an output: not read: .*spare"):
+            check_layer(made, X)
+
+
+def test_a_layer_of_one_dtype_alone_is_refused():
+    @layer(kernel=Param(nn.initializers.ones, (4,)))
+    def single(x, *, kernel):
+        return jax.lax.mul(x * kernel, jnp.ones(x.shape, jnp.float32))
+
+    with pytest.raises(PropertyError, match="params and inputs of bfloat16: TypeError"):
+        check_layer(single, X)
+
+
 def test_derivatives_of_functions_are_checked_too():
     check_derivatives(lambda x, y: {"product": x * y}, X, X + 1)
     with pytest.raises(PropertyError, match="forward derivative of <lambda>"):

@@ -25,6 +25,7 @@ def blurred(x):
 
 
 HOLDS = {
+    "infinity is itself": lambda: testing.jit_invariant(jnp.log, jnp.array([0.0, -1.0])),
     "causal": lambda: testing.causal(lambda x: x.cumsum(1), X),
     "causal, later": lambda: testing.causal(lambda x: x.cumsum(1) - x, X, lag=1),
     "causal, ids": lambda: testing.causal(
@@ -221,6 +222,30 @@ BROKEN = {
     "reads_every_parameter": (
         lambda: testing.reads_every_parameter(wasteful, X),
         "of wasteful: every parameter leads to an output: not read: spare",
+    ),
+    "reads_every_parameter, in a program": (
+        lambda: testing.reads_every_parameter(
+            jax.jit(jax.checkpoint(lambda params, x: params["read"] * x)),
+            {"read": 1.0, "spare": 2.0},
+            1.0,
+        ),
+        "not read: spare",
+    ),
+    "reads_every_parameter, in a loop": (
+        lambda: testing.reads_every_parameter(
+            lambda params, x: jax.lax.scan(lambda c, p: (c * p["read"], None), x, params)[0],
+            {"read": jnp.ones(3), "spare": jnp.ones(3)},
+            1.0,
+        ),
+        "not read: spare",
+    ),
+    "a number is no infinity": (
+        lambda: testing.equivalent(lambda y=jnp.inf: y, [{"y": 3.0}]),
+        "came 3, expected inf",
+    ),
+    "infinities have signs": (
+        lambda: testing.equivalent(lambda y=jnp.inf: y, [{"y": -jnp.inf}]),
+        "came -inf, expected inf",
     ),
     "finite_gradients": (
         lambda: testing.finite_gradients(jnp.sqrt, jnp.zeros(2)),
