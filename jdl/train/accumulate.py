@@ -10,6 +10,7 @@ from jdl.core.rows import for_rows
 from jdl.metrics import Mean
 from jdl.nn.checks import positive
 from jdl.train.programs import merge_logs
+from jdl.train.stacked import fold_logs
 from jdl.train.state import Aux, Batch, Learner, Logs, TrainState
 from jdl.train.step import Step, halves
 
@@ -76,7 +77,7 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
 
         begin = train.state, _nothing(train.params)
         carry, logs = jax.lax.scan(one, begin, jnp.arange(whole), unroll=unroll)
-        logs = _merged(learner, logs)
+        logs = fold_logs(learner, logs)
         if rest:
             part = jax.tree.map(lambda x: x[whole * size :], batch)
             carry, last = add(carry, part, whole * size, 1)
@@ -88,10 +89,11 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
 
 
 class _Total(NamedTuple):
-    """Gradients times their weights, and these, both added up."""
+    """Gradients times their weights, and these, both added up; plain while no weight came."""
 
     grads: Tree
     weight: Array
+    parts: Array
 
 
 def _weight(logs: Logs) -> Array:
@@ -107,29 +109,26 @@ def _nothing(params: Tree) -> _Total:
     def zero(param: Array) -> Array:
         return jnp.zeros(param.shape, jnp.promote_types(param.dtype, jnp.float32))
 
-    return _Total(jax.tree.map(zero, params), jnp.zeros(()))
+    return _Total(jax.tree.map(zero, params), jnp.zeros(()), jnp.zeros(()))
 
 
 def _added(total: _Total, grads: Tree, weight: Array) -> _Total:
-    added = jax.tree.map(lambda t, g: t + (weight * g).astype(t.dtype), total.grads, grads)
-    return _Total(added, total.weight + weight)
+    """Where nothing counts a gradient is that of penalties alone."""
+    sum_of_weights = total.weight + weight
+    kept = (total.weight != 0) | (weight == 0)
+    factor = jnp.where(sum_of_weights == 0, 1, weight)
+
+    def add(sum_of_grads: Array, grad: Array) -> Array:
+        return jnp.where(kept, sum_of_grads, 0) + (factor * grad).astype(sum_of_grads.dtype)
+
+    return _Total(jax.tree.map(add, total.grads, grads), sum_of_weights, total.parts + 1)
 
 
 def _mean(total: _Total, params: Tree) -> Tree:
-    weight = jnp.where(total.weight == 0, 1, total.weight)
+    weight = jnp.where(total.weight == 0, total.parts, total.weight)
     return jax.tree.map(lambda t, p: (t / weight).astype(p.dtype), total.grads, params)
 
 
 def _columns(x: Array, size: int, parts: int) -> Array:
     """`[size, parts, ...]`: a batch whose rows are on several devices stays where it is."""
     return x[: size * parts].reshape(size, parts, *x.shape[1:])
-
-
-def _merged(learner: Learner, logs: Logs) -> Logs:
-    """One of logs stacked along a first axis."""
-
-    def merge(done: Logs, more: Logs) -> tuple[Logs, None]:
-        return merge_logs(learner, done, more), None
-
-    first = jax.tree.map(lambda x: x[0], logs)
-    return jax.lax.scan(merge, first, jax.tree.map(lambda x: x[1:], logs))[0]

@@ -132,7 +132,8 @@ def population_based_training(
     Between rounds the worst members take over the parameters, the state of the optimizer and
     the hyper-parameters of better ones, and move these hyper-parameters a little. So a
     population finds a schedule, not only a setting. A member keeps its own key: it draws other
-    numbers and sees the data in another order than the one it was copied from.
+    numbers and sees the data in another order than the one it was copied from. What
+    `optax.inject_hyperparams` keeps in a state is made of the member's own settings.
 
     Args:
       make_learner, data, key: as in `population`.
@@ -193,6 +194,9 @@ def population_based_training(
             sources = jnp.where(last, jnp.arange(len(sources)), sources)
             after = _taken_over(settings, sources, explore, jax.random.fold_in(key, 1))
             states = rows_of(done.states, sources)._replace(key=done.states.key)
+            fresh = plan.begin(shared[0], after, states.key)
+            opt_state = _with_settings(states.opt_state, fresh.opt_state)
+            states = states._replace(opt_state=opt_state)
             return (after, states), (settings, sources, done[1:])
 
         states = plan.begin(shared[0], settings, keys)
@@ -218,6 +222,16 @@ def _taken_over(settings: Settings, sources: Array, explore: Explore, key: Array
     copied = sources != jnp.arange(len(sources))
     new = {n: jnp.where(copied, explored[n], own[n]).astype(own[n].dtype) for n in own}
     return {**settings, **new}
+
+
+def _with_settings(opt_state: Any, fresh: Any) -> Any:
+    """The state of optimizers with the `hyperparams` of `optax.inject_hyperparams` of another."""
+
+    def pick(path: Any, old: Array, new: Array) -> Array:
+        names = [getattr(entry, "name", None) for entry in path]
+        return new if "hyperparams" in names else old
+
+    return jax.tree_util.tree_map_with_path(pick, opt_state, fresh)
 
 
 def _rounds(steps: Any, exploit_every: Any) -> int:

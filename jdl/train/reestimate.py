@@ -9,7 +9,7 @@ import numpy as np
 
 from jdl.core import Array, ConfigError, Layer, Tree
 from jdl.core.show import show
-from jdl.train.batches import check_data, take
+from jdl.train.batches import check_data
 from jdl.train.objective import inputs_of
 from jdl.tree import edit, select
 
@@ -75,7 +75,9 @@ def reestimate(
     total, share = (jax.tree.map(jnp.zeros_like, old) for _ in range(2))
     for number, rows in enumerate(np.array_split(np.arange(length), -(-length // batch_size))):
         own = None if key is None else jax.random.fold_in(key, number)
-        added, kept = batch_of(params, state, take(x, jnp.asarray(rows)), own)
+        added, kept = batch_of(
+            params, state, jax.tree.map(lambda a, rows=rows: a[rows], x), own
+        )
         size = len(rows) / length
         total = jax.tree.map(lambda t, a, size=size: t + size * a, total, added)
         share = jax.tree.map(lambda s, k, size=size: s + size * (1 - k), share, kept)

@@ -65,6 +65,15 @@ def test_a_step_in_parts_is_the_step_in_float64(length, n):
         np.testing.assert_allclose(*penalty, rtol=1e-12)
 
 
+def test_a_batch_in_which_nothing_counts_has_the_gradient_of_its_penalties():
+    batch, whole = classes(7), rule_of(nn.dense(3))
+    batch[2][:] = 0
+    train = whole.init(KEY, batch)
+    expected = jax.jit(whole.step)(train, batch)[0]
+    assert not np.allclose(expected.params["kernel"], train.params["kernel"], atol=1e-5)
+    assert_close(jax.jit(accumulate(whole, 3).step)(train, batch)[0], expected, 1e-6)
+
+
 def test_positions_that_count_are_counted_over_all_parts():
     """Parts of sequences of unequal lengths: no mean of means."""
     rng = np.random.default_rng(0)

@@ -129,6 +129,21 @@ def test_statistics_are_the_means_over_batches(momentum):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_no_more_than_a_batch_is_read_at_once():
+    read = []
+
+    class Rows(np.ndarray):
+        def __getitem__(self, index):
+            read.append(len(index))
+            return np.asarray(self)[index]
+
+    x = np.arange(24.0, dtype="f").reshape(12, 2)
+    model = nn.batch_norm()
+    state = reestimate(model, model.init(KEY, x), x.view(Rows), batch_size=4)
+    assert read == [4, 4, 4]
+    np.testing.assert_allclose(state["mean"], x.mean(0), rtol=1e-6)
+
+
 def test_statistics_of_one_batch_make_inference_what_training_was():
     model = nn.serial(nn.dense(4), nn.batch_norm(), nn.relu, nn.dense(2), nn.batch_norm())
     x = numbers(16)[0]

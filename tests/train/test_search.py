@@ -121,6 +121,21 @@ def test_a_copy_has_the_weights_and_keeps_its_key():
     assert found.sources.tolist() == [[2, 2, 2], [0, 1, 2]]
 
 
+def test_settings_in_the_state_of_an_optimizer_are_explored_too():
+    """The rates of `inject_hyperparams` are those of the member, as without."""
+
+    def injected(lr):
+        return learner(OBJECTIVE, optax.inject_hyperparams(optax.sgd)(lr, momentum=0.5))
+
+    arguments = {"settings": {"lr": [0.1, 0.01, 0.3]}, "steps": 4, "exploit_every": 2}
+    plain = evolve(**arguments)
+    found = population_based_training(injected, **CUTS, **arguments)
+    assert (plain.settings["lr"][0] != plain.settings["lr"][1]).any()
+    rates = found.population.states.opt_state.hyperparams["learning_rate"]
+    np.testing.assert_allclose(rates, plain.settings["lr"][-1], rtol=1e-6)
+    assert_close(found.population.states.params, plain.population.states.params)
+
+
 def test_a_member_that_diverged_goes_on_from_a_sound_one():
     found = evolve(settings={"lr": [0.05, 1e30, 0.1]}, steps=6, exploit_every=2)
     assert not found.population.diverged.any()
