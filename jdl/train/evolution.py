@@ -225,7 +225,7 @@ def _taken_over(settings: Settings, sources: Array, explore: Explore, key: Array
 
 
 def _with_settings(opt_state: Any, fresh: Any) -> Any:
-    """The state of optimizers with the `hyperparams` of `optax.inject_hyperparams` of another."""
+    """The state of optimizers with what `optax.inject_hyperparams` keeps in another."""
 
     def pick(path: Any, old: Array, new: Array) -> Array:
         names = [getattr(entry, "name", None) for entry in path]
