@@ -61,7 +61,7 @@ def check_data_as_before(
     """
     lines = [
         f"{name}: {now[name]!r} now, {before[name]!r} when it was saved"
-        for name in ("batch_size", "examples")
+        for name in ("batch_size", "examples", "steps_per_epoch")
         if name in before and now.get(name) != before[name]
     ]
     if lines:

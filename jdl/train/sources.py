@@ -123,16 +123,21 @@ class Batches:
             iterator.set_state(state)
             self.iterator, self.peeked = iterator, None
         else:
-            self._skip(behind)
+            self._skip(0 if self.steps_per_epoch or state is not None else epoch, behind)
         self.began = True
         return self._batches(at)
 
-    def _skip(self, count: int) -> None:
-        if count and self.once:
+    def _skip(self, passes: int, count: int) -> None:
+        """Goes through them again, as the order of a pass may follow those before."""
+        if (passes or count) and self.once:
             raise DataError(
                 "an iterator without get_state and set_state cannot be put where the run was: "
                 "pass an iterable, such as a DataLoader, which begins anew each time"
             )
+        for _ in range(passes):
+            while self._next() is not None:
+                pass
+            self.iterator = iter(self.data)
         for _ in range(count):
             self._next()
 

@@ -91,10 +91,10 @@ def place_of(
     Raises:
       ConfigError: epochs are to be counted, and nothing tells how many are behind.
     """
-    if each is not None:
-        return divmod(step, each)
     if "epoch" in position:
         return position["epoch"], position["at"]
+    if each is not None:
+        return divmod(step, each)
     if step and goal.unit == "epochs":
         raise ConfigError(
             f"the state is at step {step}, and an iterator does not tell in which epoch that "

@@ -77,7 +77,8 @@ class Stream:
         """What has to be the same for a run to go on, and the place of the iterator."""
         if isinstance(self.source, Examples):
             return {"batch_size": self.size, "examples": self.source.length}
-        return {"batch_size": self.size, "iterator": _encoded(self._behind)}
+        each = {} if self.each is None else {"steps_per_epoch": self.each}
+        return {"batch_size": self.size, **each, "iterator": _encoded(self._behind)}
 
     def advance(
         self, train: TrainState, logs: Logs, most: int
@@ -97,7 +98,8 @@ class Stream:
         if batch is None:
             return None
         batch = hosted(batch)
-        return Ready(jax.device_put(batch), examples_of(batch), self.source.state)
+        placed = jax.tree.map(_placed, batch)
+        return Ready(placed, examples_of(batch), self.source.state)
 
 
 @functools.lru_cache(maxsize=32)
@@ -117,3 +119,8 @@ def _encoded(note: Any) -> Any:
 def _decoded(note: Any) -> Any:
     coded = isinstance(note, Mapping) and set(note) == {"bytes"}
     return bytes.fromhex(note["bytes"]) if coded else note
+
+
+def _placed(leaf: Any) -> Array:
+    """On the device, in memory of its own: data may fill the same array with the next batch."""
+    return leaf if isinstance(leaf, jax.Array) else jnp.array(leaf)

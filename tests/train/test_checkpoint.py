@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 import jdl
 from jdl import TrainState, checkpoint
-from jdl.train.checkpoint import CheckpointWarning, Store, arrays
+from jdl.train.checkpoint import CheckpointWarning, Store, arrays, lock
 from jdl.train.checkpoint.manifest import from_bytes, to_bytes
 
 KEY = jax.random.key(3)
@@ -651,6 +652,65 @@ def test_a_writer_of_another_process_is_refused_until_it_dies(run):  # row 117
     owner = json.loads((run / "run.lock").read_text())
     (run / "run.lock").write_text(json.dumps({**owner, "process": 1}))  # alive, and not holding
     Store(run).close()
+
+
+def test_a_forked_child_holds_no_lock(tmp_path):
+    store = Store(tmp_path / "closed")
+    handle = lock.acquire(tmp_path / "killed")
+    ready, go = os.pipe(), os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX warns of forks
+        child = os.fork()
+    if not child:
+        lock.release(handle)  # as a finalizer would
+        os.write(ready[1], b"1")
+        os.read(go[0], 1)
+        os._exit(0)
+    try:
+        os.read(ready[0], 1)
+        with pytest.raises(jdl.CheckpointBusy):
+            lock.acquire(tmp_path / "killed")
+        store.close()
+        Store(tmp_path / "closed").close()
+        lock._HELD.remove(handle)
+        os.close(handle)  # as the system does where the parent is killed
+        lock.release(lock.acquire(tmp_path / "killed"))
+    finally:
+        os.write(go[1], b"1")
+        os.waitpid(child, 0)
+
+
+def test_a_manifest_that_would_not_be_read_whole_is_refused(run, monkeypatch):
+    monkeypatch.setattr("jdl.train.checkpoint.store.LARGEST", 3000)
+    with (
+        Store(run) as store,
+        pytest.raises(jdl.CheckpointFailed, match="manifest.json of .* bytes is more than"),
+    ):
+        store.save(state_of(9), {"text": "a" * 3000})
+    assert 9 not in checkpoint.steps(run)
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        ({"at": np.arange(3)}, "position/at, int64"),
+        ({"workers": [{"state": b"1"}]}, "position/workers/0/state"),
+        ({0: 1}, "the name 0 in position"),
+    ],
+)
+def test_a_position_that_json_does_not_hold_is_refused(tmp_path, note, text):
+    with Store(tmp_path) as store, pytest.raises(jdl.CheckpointError, match=text):
+        store.save(state_of(1), position=note)
+
+
+def test_arrays_in_a_configuration_are_told_apart(tmp_path):
+    with Store(tmp_path, config={"weights": np.ones(3)}) as store:
+        store.save(state_of(1))
+    with (
+        Store(tmp_path, config={"weights": jnp.arange(3.0)}) as store,
+        pytest.raises(jdl.CheckpointMismatch, match="weights"),
+    ):
+        store.save(state_of(2))
 
 
 def test_a_store_that_nobody_holds_is_closed(run):

@@ -173,6 +173,18 @@ def test_a_best_that_no_record_has_is_an_error(tmp_path):
         assert saves("interrupt", spoilt, {"epoch": 2, "step": 5}) is None
 
 
+def test_a_checkpoint_that_was_damaged_is_not_taken_for_saved(tmp_path):
+    state = jdl.TrainState(jnp.int32(4), {"a": jnp.ones(2)}, {}, (), KEY)
+    with Store(tmp_path) as store:
+        store.save(state)
+    manifest = tmp_path / "step_00000004" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    saves = save_every(tmp_path)
+    saves("begin", state, {})
+    assert saves("interrupt", state, {"epoch": 1, "step": 4}) == "saved"
+    assert checkpoint.steps(tmp_path) == [4]
+
+
 def test_another_hook_that_fails_leaves_a_checkpoint(tmp_path):
     def fail(event, state, figures):
         raise ValueError("out of luck")

@@ -12,6 +12,7 @@ from test_fit_sources import Examples, Loader, Noted, NotedIterator
 import jdl
 from jdl import checkpoint, fit, learner, losses, nn, supervised
 from jdl.callbacks import early_stopping, on
+from jdl.train.start import Goal, place_of
 
 KEY = jax.random.key(0)
 X = np.linspace(-1, 1, 30, dtype=np.float32).reshape(10, 3)
@@ -48,9 +49,31 @@ class BytesIterator(NotedIterator):
         self.next = state[0]
 
 
+class Shuffled(Loader):
+    """As a DataLoader of a seeded generator: each pass has another order."""
+
+    def __init__(self, *arrays):
+        super().__init__(*arrays, key=jax.random.key(9))
+
+
+class Sized(Loader):
+    """As a DataLoader whose length is known."""
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // self.size)
+
+
+def test_a_loader_of_another_length_is_named(tmp_path):
+    command(tmp_path, Sized(X, Y), epochs=1)
+    with pytest.raises(jdl.CheckpointMismatch, match="steps_per_epoch: 2 now, 3 when"):
+        command(tmp_path, Sized(X[:8], Y[:8]), epochs=2)
+    assert place_of(4, 2, Goal("epochs", 9), {"epoch": 1, "at": 1}) == (1, 1)
+    assert place_of(4, 2, Goal("epochs", 9), {}) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("kind", "kill"),
-    [(None, 2), (None, 3), (Examples, 7), (Noted, 7), (Bytes, 2), (Loader, 4)],
+    [(None, 2), (None, 3), (Examples, 7), (Noted, 7), (Bytes, 2), (Loader, 4), (Shuffled, 7)],
 )
 def test_a_run_that_was_ended_ends_in_the_same_bytes(kind, kill, tmp_path, capfd):
     def data():

@@ -122,6 +122,22 @@ def test_a_generator_is_one_epoch_and_a_second_says_so():
     assert len(caught.value.result.history) == 1
 
 
+def test_a_generator_may_fill_one_array_again_and_again():
+    def aligned(like):  # as JAX could use it without a copy
+        room = np.zeros(like.nbytes + 64, np.uint8)
+        start = -room.ctypes.data % 64
+        return room[start : start + like.nbytes].view(like.dtype).reshape(like.shape)
+
+    def batches(x, y):
+        for start in (0, 4):
+            x[:], y[:] = X[start : start + 4], Y[start : start + 4]
+            yield x, y
+
+    filled = quiet(batches(aligned(X[:4]), aligned(Y[:4])), key=KEY, epochs=1)
+    fresh = quiet(Loader(X[:8], Y[:8]), key=KEY, epochs=1)
+    assert_close(filled.state, fresh.state)
+
+
 def test_an_endless_iterator_is_cut_into_epochs():
     def endless():
         while True:

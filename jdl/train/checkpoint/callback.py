@@ -1,5 +1,6 @@
 """Checkpoints of a run of `fit`: a hook that writes them."""
 
+import contextlib
 import functools
 import math
 import os
@@ -10,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jdl.core import CheckpointFailed, ConfigError
-from jdl.train.checkpoint.folder import CheckpointWarning, numbers
+from jdl.core import CheckpointCorrupt, CheckpointFailed, ConfigError
+from jdl.train.checkpoint.folder import CheckpointWarning, path_of, verify
 from jdl.train.checkpoint.store import Store
 from jdl.train.hooks import Hook, on
 from jdl.train.state import TrainState
@@ -97,7 +98,10 @@ class _Saver:
             self.store = self.open()
         self.store.check(train)
         self.past = int(train.step)
-        self.saved = self.past if self.past in numbers(self.store.folder) else -1
+        self.saved = -1
+        with contextlib.suppress(CheckpointCorrupt):  # missing, or damaged: it is saved anew
+            verify(path_of(self.store.folder, self.past))
+            self.saved = self.past
 
     def _save(self, event: str, train: TrainState, figures: Mapping[str, Any]) -> str | None:
         try:

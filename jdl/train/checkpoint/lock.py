@@ -10,10 +10,11 @@ from jdl.core import CheckpointBusy, CheckpointFailed
 from jdl.train.disk import sync
 
 NAME = "run.lock"
+_HELD: set[int] = set()  # handles of this process, which its forked children are not to hold
 
 
 def acquire(folder: Path) -> int:
-    """Makes the folder, and locks it: a handle, which `os.close` releases.
+    """Makes the folder, and locks it: a handle, which `release` gives back.
 
     Raises:
       CheckpointBusy: another run holds it.
@@ -44,7 +45,28 @@ def acquire(folder: Path) -> int:
     except OSError as error:
         os.close(handle)
         raise _failed(folder, error) from error
+    _HELD.add(handle)
     return handle
+
+
+def release(handle: int) -> None:
+    """Lets another run write, though a child still has the handle."""
+    import fcntl
+
+    if handle in _HELD:  # not in a forked child, which would unlock the folder of its parent
+        _HELD.remove(handle)
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+
+
+def _leave() -> None:
+    """Closes the handles in a forked child, which may live on when its parent is killed."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_leave)
 
 
 def _owner() -> bytes:

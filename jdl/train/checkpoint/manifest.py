@@ -5,14 +5,15 @@ import hashlib
 import importlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from jdl.core import CheckpointVersion
+from jdl.core import CheckpointError, CheckpointVersion
 from jdl.core.show import show
-from jdl.train.checkpoint.leaves import Leaf
+from jdl.train.checkpoint.leaves import Leaf, fingerprint
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -81,6 +82,8 @@ def from_bytes(content: bytes) -> Manifest:
 def plain(value: Any) -> Any:
     """The value as JSON holds it: numbers, texts, lists and dicts; anything else as its repr.
 
+    The text of an array has its fingerprint.
+
     Example:
       >>> plain({"size": np.int32(3), "scale": (1.5, None), "loss": np.tanh})
       {'size': 3, 'scale': [1.5, None], 'loss': 'tanh'}
@@ -93,7 +96,36 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if getattr(value, "ndim", None) == 0 and np.issubdtype(value.dtype, np.number):
         return value.item()
+    if isinstance(value, np.ndarray | jax.Array) and value.dtype != object:
+        return f"{show(value)} {fingerprint(value)}"
     return show(value)
+
+
+def exact(value: Any) -> Any:
+    """The value as JSON holds it, from which it can be made again.
+
+    Raises:
+      CheckpointError: a part of it would come back as a text.
+    """
+    if lost := next(_lost(value, "position"), None):
+        raise CheckpointError(
+            f"a run could not go on from {lost}, which JSON does not hold: let get_state of "
+            "the data give numbers, texts, lists and dicts by text"
+        )
+    return plain(value)
+
+
+def _lost(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                yield f"the name {name!r} in {path}"
+            yield from _lost(item, f"{path}/{name}")
+    elif isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        for i, item in enumerate(value):
+            yield from _lost(item, f"{path}/{i}")
+    elif isinstance(plain(value), str) and not isinstance(value, str):
+        yield f"{path}, {show(value)}"
 
 
 def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

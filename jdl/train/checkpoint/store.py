@@ -34,8 +34,17 @@ from jdl.train.checkpoint.folder import (
     verify,
 )
 from jdl.train.checkpoint.leaves import Leaf, damaged, to_host
-from jdl.train.checkpoint.lock import acquire
-from jdl.train.checkpoint.manifest import NAME, Manifest, differences, plain, to_bytes, versions
+from jdl.train.checkpoint.lock import acquire, release
+from jdl.train.checkpoint.manifest import (
+    LARGEST,
+    NAME,
+    Manifest,
+    differences,
+    exact,
+    plain,
+    to_bytes,
+    versions,
+)
 from jdl.train.checkpoint.restore import best_of, check_mode, restore, steps
 from jdl.train.disk import sync, sync_tree
 from jdl.train.state import TrainState
@@ -91,7 +100,7 @@ class Store:
         check_mode(mode)
         self.folder, self.keep, self.best, self.mode = Path(folder).absolute(), keep, best, mode
         self.config = plain(config or {})
-        self._release = weakref.finalize(self, os.close, acquire(self.folder))
+        self._release = weakref.finalize(self, release, acquire(self.folder))
         self._clear()
 
     def __enter__(self) -> "Store":
@@ -149,7 +158,8 @@ class Store:
           CheckpointMismatch: there are checkpoints of another run: of another key, other shapes
             or another configuration.
           CheckpointFailed: it cannot be written; those before are as they were.
-          CheckpointError: a leaf is no array that can be saved, or the store is closed.
+          CheckpointError: a leaf is no array that can be saved, JSON does not give the position
+            back, or the store is closed.
         """
         step = self._step(train)
         leaves, content = to_host(train)
@@ -160,7 +170,7 @@ class Store:
             files={},
             record=plain(record or {}),
             history=plain(list(history)),
-            position=plain(position),
+            position=exact(position),
             config=self.config,
             versions=versions(),
         )
@@ -275,5 +285,8 @@ def _write(folder: Path, told: Manifest, content: Mapping[str, np.ndarray]) -> N
         if wrong := damaged(kinds, arrays.read(folder / ARRAYS)):
             raise OSError(f"{wrong[0]} was read back with other numbers")
     sums = {name: file_sum(folder / name) for name in files(folder)}
-    (folder / NAME).write_bytes(to_bytes(told._replace(files=sums)))
+    line = to_bytes(told._replace(files=sums))
+    if len(line) > LARGEST:
+        raise OSError(f"its {NAME} of {len(line):,} bytes is more than is read, {LARGEST:,}")
+    (folder / NAME).write_bytes(line)
     sync_tree(folder)
