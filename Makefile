@@ -59,10 +59,11 @@ LOCK := uv pip compile pyproject.toml -q --universal --generate-hashes \
 # jdl itself is put on the path by a .pth file: an editable install would need a build, which
 # pip cannot check against hashes. -qq hides pip's warnings on package locations, not its errors.
 $(VENV)/.stamp-%: requirements/%.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes -r $<
-	$(BIN)/python -c 'import os, sysconfig; \
+	@echo "setting up $(VENV) from $<: a minute the first time"
+	@$(PIP) install --require-hashes -r $<
+	@$(BIN)/python -c 'import os, sysconfig; \
 	open(os.path.join(sysconfig.get_path("purelib"), "jdl.pth"), "w").write(os.getcwd())'
-	touch $@
+	@touch $@
 
 # Not pinned by hash: which build of torch pip finds differs from machine to machine.
 $(VENV)/.stamp-parity: $(VENV)/.stamp-test

@@ -105,6 +105,7 @@ def main() -> None:
     }
     write(options.out, data, runs[0][1], figures | {"by_seed": scores})
     figures["seconds"] = round(time.perf_counter() - began, 1)
+    print(f"pictures, history and weights are in {options.out}")
     if len(scores) > 1:
         print(f"seeds: {np.round(scores, 4).tolist()} sd={np.std(scores, ddof=1):.4f}")
     print("lenet: " + " ".join(f"{name}={_text(value)}" for name, value in figures.items()))
