@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jdl.core import Array, Tree
+from jdl.core import Array, ConfigError, Tree
 from jdl.nn.checks import above_zero, positive
 
 Loss = Callable[[Any], Array]  # params -> []
@@ -49,7 +49,7 @@ def top_eigenvalues(
       steps: Hessian-vector products; no more than there are parameters are taken.
 
     Raises:
-      ConfigError: `count` or `steps` is no positive int.
+      ConfigError: `count` or `steps` is no positive int, or there are not so many.
 
     Example:
       >>> def loss(x):
@@ -60,6 +60,10 @@ def top_eigenvalues(
     positive("count", count)
     flat, unravel = ravel_pytree(params)
     steps = min(positive("steps", steps), flat.size)
+    if count > steps:
+        raise ConfigError(
+            f"count is at most steps and the number of parameters, here {steps}, got {count}"
+        )
     first = jax.random.normal(key, flat.shape, flat.dtype)
 
     def product(vector: Array) -> Array:

@@ -124,7 +124,9 @@ def _trained(place: Place, path: str, grads: Any, change: Any, params: Any) -> d
 
     size = norm(params)
     ratio = norm(change) / jnp.where(size > 0, size, jnp.nan)
-    found = {"gradient": norm(grads), "update": ratio}
+    arrives = norm(grads)
+    arrives = jnp.where(jnp.isnan(arrives), jnp.inf, arrives)  # NaN stands for no parameters
+    found = {"gradient": arrives, "update": ratio}
     if (kernel := f"{path}/kernel") in grads and grads[kernel].ndim > keep + 1:
         idle = (grads[kernel] == 0).all(range(keep, grads[kernel].ndim - 1))
         found["idle"] = jnp.where(found["gradient"] > 0, idle.mean(-1, dtype=jnp.float32), 0)

@@ -40,6 +40,8 @@ def arithmetic(equation: Any) -> int:
 
     Only floating-point numbers count. Comparisons, choices, casts and moves are free.
     """
+    if not equation.invars or not equation.outvars:  # as iota and callbacks
+        return 0
     name, out = equation.primitive.name, equation.outvars[0].aval
     if not jnp.issubdtype(getattr(out, "dtype", jnp.int32), jnp.inexact):
         return 0

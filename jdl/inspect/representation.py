@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, DTypeError, Layer, ShapeError
+from jdl.core import Array, DataError, DTypeError, Layer, ShapeError
 from jdl.core.show import show
 from jdl.inspect.diagnose import check_model
 from jdl.inspect.places import places
@@ -68,6 +68,7 @@ def probe_ladder(
     Raises:
       ConfigError: the model is no layer, or the penalty not above 0.
       DTypeError: the labels are no integers.
+      DataError: a label is negative.
       TreeError: the pattern matches no part.
 
     Example:
@@ -85,6 +86,8 @@ def probe_ladder(
     labels = [np.asarray(split[1]) for split in (train, test)]
     if not all(np.issubdtype(y.dtype, np.integer) and y.ndim == 1 for y in labels):
         raise DTypeError(f"labels are integer classes [n], got {show(labels)}")
+    if least := [int(y.min()) for y in labels if y.min() < 0]:
+        raise DataError(f"labels are 0 or more, got {least[0]}: leave such examples out")
     chosen = jax.jit(
         lambda x: (
             trace(
@@ -103,6 +106,7 @@ def cka(first: Any, second: Any) -> Array:
     """Likeness of two layers' outputs for the same examples, in [0, 1] (arXiv:1905.00414).
 
     Linear centered kernel alignment: 1 where one is the other rotated, shifted or scaled.
+    NaN where all outputs of one are the same, as those of a dead layer are.
 
     Args:
       first, second: `[n, ...]` each; other axes are flattened, and may differ.

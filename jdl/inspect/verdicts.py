@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jdl.inspect.diagnosis import Verdict, Vital
@@ -19,10 +20,11 @@ def verdicts(rows: Rows, loss: float, chance: float, step: int, batch: Any) -> l
         return [Verdict(broken[0].path, "numbers are not finite", advice)]
     if not math.isfinite(loss):
         return [Verdict("", "the loss is not finite", "find out why with inspect.nan_doctor")]
+    examples = len(jax.tree.leaves(batch[0])[0])
     return [
         *_signals(rows),
         *_gradients(rows),
-        *_units(rows),
+        *_units(rows, examples),
         *_updates(rows),
         *_loss(loss, chance, step),
         *_labels(loss, chance, step, batch),
@@ -64,7 +66,7 @@ def _gradients(rows: Rows) -> Iterator[Verdict]:
         yield Verdict(largest.path, f"exploding gradient, {largest.gradient:.2g}", advice)
 
 
-def _units(rows: Rows) -> Iterator[Verdict]:
+def _units(rows: Rows, examples: int) -> Iterator[Verdict]:
     for row in rows:
         if row.dead > 0.5 and row.gradient != 0:
             advice = (
@@ -74,7 +76,7 @@ def _units(rows: Rows) -> Iterator[Verdict]:
         if row.saturated > 0.5:
             advice = "use smaller weights or scaled inputs, a norm layer before it, or relu"
             yield Verdict(row.path, f"saturated units, {100 * row.saturated:.0f} %", advice)
-        if row.units >= 8 and 0 < row.rank < 1.5:
+        if min(row.units, examples) >= 8 and 0 < row.rank < 1.5:
             advice = "examples look alike from here on: look at the layers before, and the data"
             yield Verdict(row.path, f"outputs collapse to rank {row.rank:.1f}", advice)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jdl import ConfigError, ShapeError, TreeError, nn
+from jdl import ConfigError, DataError, ShapeError, TreeError, inspect, nn
 from jdl.inspect import attribution as attribute
 
 KEY = jax.random.key(0)
@@ -102,3 +102,18 @@ def test_climbing_raises_the_score_within_limits():
 def test_what_makes_no_sense_is_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_windows_leave_no_place_uncovered():
+    with pytest.raises(ConfigError, match="stride is at most size=2"):
+        attribute.occlusion(
+            lambda x: x.sum((1, 2, 3)), jnp.ones((1, 8, 8, 1)), size=2, stride=4
+        )
+
+
+def test_a_label_below_zero_is_no_last_class():
+    split = jnp.ones((4, 2)), jnp.array([0, 1, -1, 0])
+    model = nn.dense(2)
+    variables = model.init(jax.random.key(0), split[0])
+    with pytest.raises(DataError, match="labels are 0 or more, got -1"):
+        inspect.probe_ladder(model, variables, split, split)

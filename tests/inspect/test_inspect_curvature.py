@@ -108,3 +108,8 @@ def test_alignment_is_1_for_turned_features_and_small_for_others():
     assert inspect.cka(x, other) < 0.4
     with pytest.raises(jdl.ShapeError, match="same examples"):
         inspect.cka(x, other[:5])
+
+
+def test_no_more_eigenvalues_than_there_are():
+    with pytest.raises(jdl.ConfigError, match="count is at most .* here 3, got 5"):
+        inspect.top_eigenvalues(lambda x: (x**2).sum(), jnp.ones(3), key=KEY, count=5)

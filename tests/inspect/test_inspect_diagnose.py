@@ -145,3 +145,13 @@ def test_a_learner_that_takes_a_batch_in_parts_is_looked_at(sick):
     assert inspect.nan_doctor(model, parts, train, (big, Y)).stage == "forward"
     seen = inspect.diagnose(model, rule, train, BATCH, pattern="head")
     assert [row.path for row in seen.rows] == ["head"]
+
+
+def test_a_gradient_that_is_nan_is_told_though_all_else_is_finite():
+    @jax.custom_jvp
+    def broken(x):
+        return x
+
+    broken.defjvp(lambda primals, tangents: (primals[0], tangents[0] * jnp.nan))
+    told = found(*setting(nn.serial(nn.dense(8), broken, nn.dense(3))))
+    assert "numbers are not finite at dense_0" in told[0]

@@ -150,3 +150,24 @@ def test_remat_keeps_less_for_the_backward_pass():
     ]
     assert kept[1] == 4 * 3 * B * 8  # the input of every copy
     assert kept[0] > 2 * kept[1]
+
+
+def test_operations_without_inputs_or_outputs_count_nothing():
+    def noted(x):
+        jax.debug.callback(lambda x: None, x)
+        return x * jnp.arange(8.0)
+
+    assert inspect.flops(noted, spec(8)) == 8
+
+
+def test_a_scatter_counts_what_it_adds_and_a_solve_is_counted_once():
+    def pick(table, ids):
+        return table[ids].sum()
+
+    ids = jax.ShapeDtypeStruct((5,), jnp.int32)
+    added = inspect.flops(jax.grad(pick), spec(9, 3), ids)
+    assert 5 * 3 <= added < 2 * 5 * 3 + 9 * 3
+    square, right = spec(6, 6), spec(6, 2)
+    whole = inspect.flops(jnp.linalg.solve, square, right)
+    parts = inspect.flops(jax.scipy.linalg.lu_factor, square)
+    assert parts < whole < parts + 4 * 6 * 6 * 2

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import Array, Layer, ShapeError
+from jdl.core import Array, ConfigError, Layer, ShapeError
 from jdl.core.show import show
 from jdl.inspect.attribution.score import Score, of_class
 from jdl.inspect.trace import trace
@@ -71,7 +71,7 @@ def occlusion(
       fill: what covers it, broadcast to `x`.
 
     Raises:
-      ConfigError: a size is no positive int.
+      ConfigError: a size is no positive int, or the stride is larger than the window.
       ShapeError: `x` are no images, or smaller than the window.
 
     Example:
@@ -84,6 +84,8 @@ def occlusion(
     stride = max(1, size // 2) if stride is None else positive("stride", stride)
     if x.ndim != 4 or min(x.shape[1:3]) < size:
         raise ShapeError(f"expected [batch, h, w, channels], {size} or more, got {show(x)}")
+    if stride > size:
+        raise ConfigError(f"stride is at most size={size}, which covers all, got {stride}")
     masks = jnp.asarray(_windows(x.shape[1:3], size, stride))
 
     def fall(mask: Array) -> Array:
