@@ -48,7 +48,6 @@ def calibration_error(
         rows = scores(task, prediction, target, weight, from_logits=from_logits)
         best = rows.score.argmax(1)[:, None]
         sure, right, weight = (jnp.take_along_axis(x, best, 1)[:, 0] for x in rows)
-        sure = jnp.where(weight == 0, 0, sure)
         place = jnp.clip(jnp.ceil(jnp.nan_to_num(sure) * bins) - 1, 0, bins - 1).astype(int)
         parts = (weight, weight * sure, weight * right)
         return state + jnp.stack([tally(place, part, bins) for part in parts])

@@ -11,6 +11,8 @@ from jdl.metrics.checks import number_of
 from jdl.metrics.metric import Metric
 from jdl.metrics.task import Task, answers, task_of
 
+_PART = 2**20  # so many are added one by one: in float32 the sum of ones stops at 2**24
+
 
 def from_confusion(
     what: str,
@@ -44,7 +46,9 @@ def from_confusion(
 
 def tally(cells: Array, weight: Array, size: int) -> Array:
     """Sums weights by cell: `[...] -> [size]`; a weight of NaN makes all sums NaN."""
-    sums = jnp.zeros(size, weight.dtype).at[cells.ravel()].add(weight.ravel())
+    part = jnp.arange(cells.size) // _PART
+    sums = jnp.zeros((-(-cells.size // _PART), size), weight.dtype)
+    sums = sums.at[part, cells.ravel()].add(weight.ravel()).sum(0)
     return jnp.where(jnp.isnan(weight).any(), jnp.nan, sums)
 
 

@@ -80,8 +80,7 @@ def _exact(
 ) -> Metric:
     def rows_of(prediction: Any, target: Any, weight: Any) -> tuple[Scores, Array]:
         rows = scores(task, prediction, target, weight, from_logits=from_logits, ranks=True)
-        safe = rows._replace(score=jnp.where(rows.weight == 0, 0, rows.score))
-        return safe, (rows.weight != 0).any(1)
+        return rows, (rows.weight != 0).any(1)
 
     def compute(rows: Scores) -> Array:
         return value(jax.vmap(_curve, in_axes=1)(rows))

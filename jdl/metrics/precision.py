@@ -23,9 +23,10 @@ def precision(
       classes: how many, one of which is right: logits `[..., classes]`, integers `[...]`.
       labels: how many, each right or not: logits and 0 or 1, both `[..., labels]`. With
         neither, every number is a question of yes or no, `[...]` and `[...]`.
-      average: over classes or labels. `"macro"`: the mean over those that occur, in truth or
-        answers; `"weighted"`: by how often they are so; `"micro"`: of the sums over all; None:
-        one number each. Keras counts classes that do not occur in its macro average as 0.
+      average: over classes or labels. `"macro"`: the mean over all labels, or over the classes
+        that occur, in truth or answers; `"weighted"`: by how often they are so; `"micro"`: of
+        the sums over all; None: one number each. Keras counts classes that do not occur in its
+        macro average as 0.
       threshold: scores above it say yes; 0 is that of logits, for probabilities take 0.5.
       zero_division: what 0 / 0 is where something was counted, but nothing said to be so; 0 as
         in Keras, PyTorch and scikit-learn.

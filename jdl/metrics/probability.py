@@ -35,7 +35,8 @@ def log_loss(*, classes: int | None = None, from_logits: bool = True) -> Metric:
         p, y = prediction.astype(jnp.float32), target.astype(jnp.float32)
         if from_logits:
             warn_of_probabilities(task.what, p, "from_logits=False")
-            value = -y * jax.nn.log_sigmoid(p) - (1 - y) * jax.nn.log_sigmoid(-p)
+            yes, no = jax.nn.log_sigmoid(p), jax.nn.log_sigmoid(-p)
+            value = -_weighted(y, yes) - _weighted(1 - y, no)
             return jnp.where((y >= 0) & (y <= 1), value, jnp.nan)
         return jnp.where(_inside(p) & _inside(y), -xlogy(y, p) - xlogy(1 - y, 1 - p), jnp.nan)
 
@@ -123,7 +124,7 @@ def kl_divergence(*, from_logits: bool = True) -> Metric:
         p, t = prediction.astype(jnp.float32), target.astype(jnp.float32)
         if from_logits:
             warn_of_probabilities("kl_divergence", p, "from_logits=False")
-            cross = t * jax.nn.log_softmax(p)
+            cross = _weighted(t, jax.nn.log_softmax(p))
         else:
             cross = jnp.where(_inside(p), xlogy(t, p), jnp.nan)
         return jnp.where(_inside(t), xlogy(t, t) - cross, jnp.nan).sum(-1)
@@ -150,6 +151,11 @@ def negative_log(what: str, prediction: Array, target: Array, from_logits: bool)
         logs = jnp.where(_inside(prediction), jnp.log(prediction), jnp.nan)
     own = jnp.take_along_axis(logs, jnp.clip(target, 0, count - 1)[..., None], -1)[..., 0]
     return jnp.where((target >= 0) & (target < count), -own, jnp.nan)
+
+
+def _weighted(share: Array, logs: Array) -> Array:
+    """The product, 0 of no share, though the logarithm be that of zero; NaN stays."""
+    return jnp.where((share == 0) & (logs == -jnp.inf), 0, share * logs)
 
 
 def _inside(p: Array) -> Array:

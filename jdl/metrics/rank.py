@@ -65,7 +65,7 @@ def kendall(*, capacity: int) -> Metric:
 
     def compute(rows: Pairs) -> Array:
         def against_all(one: Pairs) -> Array:
-            x, y = jnp.sign(rows.x - one.x), jnp.sign(rows.y - one.y)
+            x, y = _order(rows.x, one.x), _order(rows.y, one.y)
             weight = rows.weight * one.weight
             return jnp.stack([(weight * z).sum() for z in (x * y, x * x, y * y)])
 
@@ -86,6 +86,11 @@ def _of_pairs(what: str, capacity: int, compute: Any) -> Metric:
         return rows, rows.weight != 0
 
     return buffered(capacity, Pairs(row(), row(), row()), rows_of, compute)
+
+
+def _order(a: Array, b: Array) -> Array:
+    """1 of more, -1 of less, 0 of equals: of infinities too, which have no difference."""
+    return (a > b).astype(a.dtype) - (a < b).astype(a.dtype)
 
 
 def _ranks(rows: Pairs) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from jdl.core import Array
 from jdl.metrics.checks import number_of, one_of
 from jdl.metrics.counts import Counts, counts_of, from_confusion
 from jdl.metrics.metric import Metric
-from jdl.metrics.task import task_of
+from jdl.metrics.task import Task, task_of
 
 AVERAGES = ("macro", "micro", "weighted", None)
 
@@ -35,14 +35,18 @@ def ratio(
             counts = Counts(*(x.sum() for x in counts))
         over, under = parts(counts)
         each = jnp.where(under == 0, zero_division, over / under)
-        each = jnp.where(matrix.sum() == 0, jnp.nan, each)
-        return each if summed or average is None else _average(each, counts, average)
+        if not summed and average is not None:
+            each = _average(task, each, counts, average)
+        return jnp.where(matrix.sum() == 0, jnp.nan, each)
 
     return from_confusion(what, compute, classes=classes, labels=labels, threshold=threshold)
 
 
-def _average(each: Array, counts: Counts, average: str | None) -> Array:
+def _average(task: Task, each: Array, counts: Counts, average: str) -> Array:
+    """Of classes, over those that occur; of labels, over all, as every row answers each."""
     support = counts.hits + counts.misses
     occurs = ~(support + counts.false_alarms == 0)  # true of NaN, which is to be seen
-    weight = support if average == "weighted" else occurs.astype(each.dtype)
-    return jnp.where(occurs, each * weight, 0).sum() / weight.sum()
+    counted = occurs | (task.labels is not None)
+    weight = support if average == "weighted" else counted.astype(each.dtype)
+    weight = jnp.where(support.sum() == 0, counted, weight)  # of labels that are never so
+    return jnp.where(counted, each * weight, 0).sum() / weight.sum()

@@ -91,7 +91,10 @@ def answers(
 
 
 class Scores(NamedTuple):
-    """Questions of yes or no: scores, truths and weights, each `[rows, columns]`."""
+    """Questions of yes or no: scores, truths and weights, each `[rows, columns]`.
+
+    Scores and truths of weight zero are zero, whatever they were.
+    """
 
     score: Array
     true: Array
@@ -134,6 +137,7 @@ def scores(
     good &= ~jnp.isnan(score)
     if not ranks:
         good &= (score >= 0) & (score <= 1)
+    score, target = (jnp.where(weight == 0, 0, x) for x in (score, target))  # 0 * NaN is NaN
     rows = Scores(score, target.astype(jnp.float32), poisoned(weight, good))
     return Scores(*(x.reshape(-1, count) for x in rows))
 

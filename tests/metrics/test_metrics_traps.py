@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 
 import jdl
 from jdl import losses, metrics, nn
+from jdl.metrics.counts import tally
 
 RANDOM = np.random.default_rng(0)
 NAN = pytest.warns(RuntimeWarning, match="is NaN")
@@ -98,6 +99,54 @@ def test_an_average_counts_what_occurs_and_a_ratio_of_nothing_is_what_was_asked(
     none = np.array([0, 0, 0])
     assert metrics.precision()(none, np.array([0, 1, 0])) == 0
     assert metrics.precision(zero_division=1.0)(none, np.array([0, 1, 0])) == 1
+
+
+def test_labels_that_are_never_so_count_in_an_average_as_in_scikit_learn():
+    never = np.zeros((3, 2), int)
+    assert metrics.specificity(labels=2)(never, never) == 1
+    assert metrics.f1(labels=2)(never, never) == 0
+    assert metrics.f1(labels=2, average="weighted", zero_division=1.0)(never, never) == 1
+    said = np.array([[1, 0], [1, 0]])
+    assert metrics.f1(labels=2)(said, said) == 0.5
+    assert metrics.f1(labels=2, average="weighted")(said, said) == 1
+    with NAN:
+        assert np.isnan(metrics.f1(labels=2)(said, said, np.zeros(2)))
+
+
+def test_what_is_missing_and_has_weight_zero_is_not_seen():
+    scores, bits = RANDOM.standard_normal((6, 2)).astype("f"), np.eye(2, dtype="f")[[0, 1] * 3]
+    weight, missing = np.ones((6, 2), "f"), bits.copy()
+    weight[1, 0], missing[1, 0] = 0, np.nan
+    for room in ({"capacity": 6}, {"bins": 9}):
+        auc = metrics.roc_auc(labels=2, average=None, **room)
+        np.testing.assert_array_equal(
+            auc(scores, missing, weight), auc(scores, bits, weight), str(room)
+        )
+    error = metrics.calibration_error()
+    assert error(scores, missing, weight) == error(scores, bits, weight)
+
+
+def test_probability_zero_of_what_is_not_so_costs_nothing():
+    never, certain = np.array([[0.0, -np.inf]], "f"), np.array([[1.0, 0.0]])
+    assert metrics.kl_divergence()(never, certain) == 0
+    assert metrics.kl_divergence()(never, certain[:, ::-1]) == np.inf
+    assert metrics.log_loss()(never[0, 1:], np.zeros(1)) == 0
+    assert metrics.log_loss()(-never[0, 1:], np.ones(1)) == 0
+    with NAN:
+        assert np.isnan(metrics.log_loss()(np.full(1, np.nan, "f"), np.zeros(1)))
+
+
+def test_infinite_scores_have_ranks():
+    scores = np.array([-np.inf, 0.0, 1.0, np.inf, np.inf], "f")
+    finite = np.array([-9.0, 0.0, 1.0, 9.0, 9.0], "f")
+    target = np.array([0.0, 1.0, 3.0, 2.0, 4.0], "f")
+    kendall = metrics.kendall(capacity=5)
+    assert kendall(scores, target) == kendall(finite, target)
+
+
+def test_counts_do_not_stop_at_the_last_whole_number_of_float32():
+    rows = 2**24 + 2
+    assert tally(jnp.zeros(rows, jnp.int32), jnp.ones(rows), 2).tolist() == [rows, 0]
 
 
 def test_probability_zero_of_what_is_so_costs_infinity():
