@@ -24,7 +24,10 @@ def for_rows(key: Array, rows: int, start: Any, stride: Any = 1) -> Array:
 
     An array drawn with it whose first axis is `rows`, or a multiple of it where every row has
     several entries in a row, holds what these rows have in an array for the whole batch. Arrays
-    of another first axis are the same for all rows. Keys split or folded from it do likewise.
+    of another first axis are the same for all rows. Keys split or folded from it do likewise;
+    but where several rows have a key each, or a multiple of them, as in `jax.random.gamma` and
+    `jax.vmap(draw)(jax.random.split(key, rows))`, these draw what is no array of `rows` as the
+    keys of these rows in the whole batch do. One row alone gets the keys of the first.
 
     Generators other than JAX's default have no such places: their rows get other numbers than
     in the whole batch, and different ones for every `start`.
@@ -47,7 +50,8 @@ def for_rows(key: Array, rows: int, start: Any, stride: Any = 1) -> Array:
         words, start, stride = jax.random.key_data(key), _word(start), _word(stride)
     else:
         return jax.random.fold_in(key, start)
-    words = jnp.concatenate([words[:2], jnp.stack([start, stride, _word(rows)])])
+    place = jnp.stack([start, stride, _word(rows)])
+    words = jnp.concatenate([words[:2], place, words[-2:]])
     return jax.random.wrap_key_data(words, impl=_ROWS)
 
 
@@ -89,7 +93,9 @@ def _word(number: Any) -> Array:
 
 
 def _bits(words: Array, width: int, shape: Shape) -> Array:
-    high, low = threefry2x32((words[0], words[1]), _counts(words[2:], shape))
+    of_rows = _of_rows(words[4], shape[0]) if shape else False
+    key = jnp.where(of_rows, words[:2], words[5:])
+    high, low = threefry2x32((key[0], key[1]), _counts(words[2:5], shape))
     if width == 64:
         return (high.astype(np.uint64) << np.uint64(32)) | low.astype(np.uint64)
     return (high ^ low).astype(f"uint{width}")
@@ -114,7 +120,11 @@ def _leading(place: Array, length: int) -> Array:
     here = jnp.arange(length, dtype=np.uint32)
     each = jnp.maximum(np.uint32(length) // rows, 1)
     there = (start + here // each * stride) * each + here % each
-    return jnp.where(each * rows == np.uint32(length), there, here)
+    return jnp.where(_of_rows(rows, length), there, here)
+
+
+def _of_rows(rows: Array, length: int) -> Array:
+    return (np.uint32(length) % rows == 0) & (length > 0)
 
 
 def _times(words: Array, factor: int) -> tuple[Array, Array]:
@@ -128,22 +138,29 @@ def _times(words: Array, factor: int) -> tuple[Array, Array]:
 
 
 def _split(words: Array, shape: Shape) -> Array:
-    keys = threefry_prng_impl.split(words[:2], shape)
-    places = jnp.broadcast_to(words[2:], (*shape, 3))
-    return jnp.concatenate([keys, places], axis=-1)
+    keys, own = (threefry_prng_impl.split(key, shape) for key in (words[:2], words[5:]))
+    length = math.prod(shape)
+    numbers = _leading(words[2:5], length)
+    pair = threefry2x32((words[0], words[1]), (jnp.zeros_like(numbers), numbers))
+    theirs = jnp.stack(pair, axis=-1).reshape(own.shape)
+    shared = (words[:2] == words[5:]).all()
+    own = jnp.where(shared & (words[4] > 1) & _of_rows(words[4], length), theirs, own)
+    places = jnp.broadcast_to(words[2:5], (*shape, 3))
+    return jnp.concatenate([keys, places, own], axis=-1)
 
 
 def _fold_in(words: Array, number: Any) -> Array:
-    return jnp.concatenate([threefry_prng_impl.fold_in(words[:2], number), words[2:]])
+    key, own = (threefry_prng_impl.fold_in(key, number) for key in (words[:2], words[5:]))
+    return jnp.concatenate([key, words[2:5], own])
 
 
 def _seed(seed: Array) -> Array:
-    place = jnp.array([0, 1, 1], np.uint32)
-    return jnp.concatenate([threefry_prng_impl.seed(seed), place])
+    key, place = threefry_prng_impl.seed(seed), jnp.array([0, 1, 1], np.uint32)
+    return jnp.concatenate([key, place, key])
 
 
 _ROWS = define_prng_impl(
-    key_shape=(5,),  # the two words of the key; start, stride and number of the rows
+    key_shape=(7,),  # the key; start, stride and number of the rows; the key of a row's own
     seed=_seed,
     split=_split,
     fold_in=_fold_in,

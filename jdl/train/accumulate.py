@@ -24,8 +24,8 @@ def accumulate(learner: Learner, n: int, *, unroll: int | bool = False) -> Learn
     of a batch meet: `batch_norm` normalizes by the moments of a part and moves its running ones
     `n` times a step, losses of pairs see the pairs of a part, `drop_block` scales by what is
     left of a part, `mixture_of_experts` fills its experts by parts. It also differs where
-    random arrays do not begin with the axis of the batch, or come of another generator than
-    JAX's default.
+    random arrays do not begin with the axis of the batch, come of another generator than JAX's
+    default, or of keys split for each example where a part is of one.
 
     With several devices each part is spread over all of them, as it takes every n-th example. A
     batch that `n` does not divide has a smaller part at the end; its parts are of

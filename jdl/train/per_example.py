@@ -25,7 +25,8 @@ def per_example_gradients(
 
     They are those of batches of one, so with `training=True` layers that look at the batch,
     such as `batch_norm`, have no meaning. Random numbers are those that the examples have in
-    the whole batch. The gradient of the batch is their mean under the weights.
+    the whole batch, but for those of keys that a model splits for each example, which are those
+    of the first. The gradient of the batch is their mean under the weights.
 
     `jax.vmap(optax.tree.norm)(grads)` are the norms, `[batch]`; what takes such gradients are
     `optax.contrib.differentially_private_aggregate` and `optax.per_example_global_norm_clip`.

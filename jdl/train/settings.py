@@ -13,6 +13,7 @@ from jdl.core.show import show
 from jdl.train.state import Learner, check_learner
 
 Settings = Mapping[str, Any]  # arrays [members]
+_SAMPLE = 2**32 - 2  # no seed: it is folded into the key for what sample draws
 
 
 def grid(**values: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -103,7 +104,7 @@ def sample(
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1 or not ranges:
         raise ConfigError(f"sample draws 1 or more values of 1 or more ranges, got {count!r}")
-    key = check_key(key)
+    key = jax.random.fold_in(check_key(key), _SAMPLE)
     drawn = {
         name: _draw(jax.random.fold_in(key, _number(name)), count, name, range_)
         for name, range_ in ranges.items()
@@ -137,7 +138,7 @@ def _column(name: str, values: Any) -> np.ndarray:
             "has a population of its own for each value"
         )
     if name == "seed" and (
-        column.dtype.kind not in "iu" or (column < 0).any() or (column >= 2**32 - 1).any()
+        column.dtype.kind not in "iu" or (column < 0).any() or (column >= _SAMPLE).any()
     ):
         raise ConfigError(f"seeds are ints, 0 or more, got {show(values)}")
     return column

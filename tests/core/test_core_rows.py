@@ -52,6 +52,31 @@ def test_rows_of_rows_of_a_folded_and_split_key():
     assert same(draw(for_rows(odd, 2, 1, 3), 2), draw(KEY, 12)[jnp.array([3, 9])])
 
 
+OWN_KEYS = {
+    "gamma": lambda key, rows: jax.random.gamma(key, 2.0, (rows,)),
+    "beta": lambda key, rows: jax.random.beta(key, 2.0, 3.0, (rows, 5)),
+    "split": lambda key, rows: jax.vmap(lambda k: jax.random.normal(k, (5,)))(
+        jax.random.split(key, rows)
+    ),
+    "split again": lambda key, rows: jax.vmap(
+        lambda k: jax.random.uniform(jax.random.split(jax.random.fold_in(k, 1), rows)[1])
+    )(jax.random.split(key, rows)),
+}
+
+
+@pytest.mark.parametrize("draw", OWN_KEYS.values(), ids=OWN_KEYS)
+def test_rows_with_keys_of_their_own_have_those_of_the_batch(draw):
+    part = jax.jit(lambda key: draw(key, 3))(for_rows(KEY, 3, 1, 2))
+    np.testing.assert_allclose(part, draw(KEY, 6)[1::2], rtol=1e-6)
+
+
+def test_few_keys_of_as_many_rows_draw_what_the_batch_does():
+    def draw(key, rows):
+        return jnp.stack([jax.random.uniform(k, (rows,)) for k in jax.random.split(key)])
+
+    assert same(draw(for_rows(KEY, 2, 1, 3), 2), draw(KEY, 6)[:, jnp.array([1, 4])])
+
+
 def test_a_shared_key_is_that_of_the_batch():
     assert for_all(for_rows(for_rows(KEY, 4, 1), 2, 1)) == KEY
     assert for_all(KEY) == KEY

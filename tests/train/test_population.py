@@ -245,6 +245,12 @@ def test_a_sample_keeps_to_its_ranges():
 # --- compare
 
 
+def test_a_sample_draws_with_no_key_of_a_member():
+    """The bytes of `a` are 97, and members fold in their seeds."""
+    drawn = sample(KEY, 3, a=uniform(0.0, 1.0))["a"]
+    assert not np.allclose(drawn, jax.random.uniform(jax.random.fold_in(KEY, 97), (3,)))
+
+
 def test_compare_is_the_paired_test_over_seeds():
     work = functools.partial(
         jdl.compare, data=DATA, key=KEY, seeds=4, steps=6, batch_size=4, validation=HELD
