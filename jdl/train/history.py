@@ -1,13 +1,12 @@
 """What a run reported: a record an epoch."""
 
-import contextlib
 import json
 import math
 import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from jdl.train.disk import write_whole
 from jdl.train.table import as_html, as_text
 
 Record = Mapping[str, float]
@@ -90,18 +89,7 @@ def json_line(record: Record) -> str:
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Writes a text file that appears whole or not at all."""
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = os.path.join(folder, f".saving-{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    write_whole(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _text(value: Any) -> str:
