@@ -39,6 +39,9 @@ def fit(
     Ctrl-C or SIGTERM in the main thread ends the run after its step, when hooks have saved: it
     returns what there is at a prompt or in a notebook, and else exits, with `Interrupted`.
 
+    Two states lie on the device: that of the run, and that of the end of the epoch before,
+    which a DivergenceError gives back.
+
     Args:
       learner: the training rule.
       data: arrays `(x, y)` or `(x, y, weight)` of one length, which are put on the device; or

@@ -114,8 +114,7 @@ def _check(make_learner: Any, lowest: Any, highest: Any, steps: Any) -> None:
 def _steepest(rates: np.ndarray, losses: np.ndarray) -> float:
     """Where the smoothed loss falls the fastest, on the way to its minimum."""
     end = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    smooth = _smoothed(np.minimum(losses[:end], 2 * losses[0]), max(2, len(losses) // 30))
-    slopes = np.diff(smooth[: int(np.argmin(smooth)) + 1])
+    slopes = _slopes(losses[:end], max(2, len(losses) // 30)) if end else np.empty(0)
     if not len(slopes) or slopes.min() >= 0:
         warnings.warn(
             "lr_find saw no rate at which the loss fell: take a smaller lowest, or more steps",
@@ -123,6 +122,13 @@ def _steepest(rates: np.ndarray, losses: np.ndarray) -> float:
         )
         return math.nan
     return float(rates[np.argmin(slopes)])
+
+
+def _slopes(losses: np.ndarray, width: int) -> np.ndarray:
+    """Of the smoothed losses, to their minimum; what grew beyond all that fell is cut."""
+    first, least = losses[0], losses.min()
+    smooth = _smoothed(np.minimum(losses, first + max(abs(first), first - least)), width)
+    return np.diff(smooth[: int(np.argmin(smooth)) + 1])
 
 
 def _smoothed(values: np.ndarray, width: int) -> np.ndarray:

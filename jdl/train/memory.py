@@ -81,7 +81,7 @@ class Memory:
         arguments = (train, logs, self.data, self._places)
         if at >= self.whole:
             train, logs = self._last(*arguments, at * self.size)
-        elif steps == 1:
+        elif self.per_program == 1:  # a run cut anywhere goes on by the same program
             train, logs = self._step(*arguments, at * self.size)
         else:
             train, logs = self._steps(*arguments, at, at + steps)

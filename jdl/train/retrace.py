@@ -1,5 +1,6 @@
 """Programs that are compiled once: how long it took, and a warning when it happens again."""
 
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,17 +18,17 @@ class RetraceWarning(UserWarning):
 
 
 class Program:
-    """A compiled function whose tracing can be noticed; it may serve one run after another.
+    """A compiled function whose tracing can be noticed; it may serve runs side by side.
 
     Attributes:
-      notice: who is told of the arguments when it is traced.
+      told: its `notice` is told of the arguments when this thread traces it.
     """
 
     def __init__(self, function: Callable, **options: Any):
-        self.notice: Callable[[Sequence[Any]], None] = lambda args: None
+        self.told = threading.local()
 
         def traced(*args: Any) -> Any:
-            self.notice(args)
+            self.told.notice(args)
             return function(*args)
 
         self.compiled = jax.jit(traced, **options)
@@ -80,7 +81,7 @@ class Compiler:
             seen.update(came)
 
         def call(*args: Any) -> Any:
-            program.notice = notice
+            program.told.notice = notice
             traces, began = self.traces, time.perf_counter()
             out = program.compiled(*args)
             if self.traces != traces:

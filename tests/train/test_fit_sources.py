@@ -1,6 +1,7 @@
 """Data on the host train as arrays in memory do, however they come."""
 
 import functools
+import threading
 import warnings
 
 import jax
@@ -11,7 +12,9 @@ import pytest
 
 import jdl
 from jdl import evaluate, fit, learner, losses, nn, supervised
+from jdl.train import memory
 from jdl.train.batches import order
+from jdl.train.retrace import Compiler, Program, Rule
 from jdl.train.sources import Batches
 
 KEY = jax.random.key(0)
@@ -306,6 +309,28 @@ def test_a_learner_is_compiled_once_for_all_its_runs():
         assert first.history[0]["compile_seconds"] > 0
         assert "compile_seconds" not in again.history[0]
         assert (first.state.params["kernel"] == again.state.params["kernel"]).all()
+
+
+def test_two_threads_are_told_of_their_own_traces():
+    program = Program(lambda x: x)
+    one, two = Compiler(), Compiler()
+    first = one("a step", program, ("x",))
+    second = two("a step", program, ("x",))
+    first(np.ones(2))
+    other = threading.Thread(target=second, args=(np.ones(3),))
+    other.start()
+    other.join()
+    with pytest.warns(jdl.train.RetraceWarning, match=r"x was float32\[2\], is float32\[4\]"):
+        program.compiled(np.ones(4, np.float32))  # this thread's notice is still its own
+    assert (one.traces, two.traces) == (2, 1)
+
+
+def test_all_whole_batches_of_a_loop_are_steps_of_one_program():
+    rule = learner(supervised(nn.dense(1), losses.mse), optax.sgd(0.1))
+    options = {"batch_size": 3, "steps_per_program": 2, "progress": False}
+    fit(rule, (X, Y), key=KEY, epochs=1, **options)  # 2 steps, 1, and a smaller one
+    assert memory._many(Rule(rule), 3).compiled._cache_size() == 1
+    assert memory._one(Rule(rule), 3).compiled._cache_size() == 0
 
 
 def test_a_change_is_named_also_where_the_program_was_compiled_before():

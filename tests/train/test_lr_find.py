@@ -8,7 +8,7 @@ import pytest
 import jdl
 from jdl import learner, losses, nn, supervised
 from jdl.train import lr_find
-from jdl.train.lr_find import RateSearch
+from jdl.train.lr_find import RateSearch, _steepest
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
@@ -44,6 +44,14 @@ def test_rates_that_diverge_are_left_out_and_none_that_falls_is_said():
         flat = lr_find(make, (X, 0 * X[:, :1]), KEY, lowest=1e6, highest=1e9, steps=10)
     assert isinstance(flat, RateSearch) and np.isnan(flat.suggestion)
     flat.plot()
+
+
+def test_losses_may_be_negative_and_the_first_may_be_infinite():
+    rates = np.geomspace(1e-3, 1, 30)
+    fall = np.r_[np.full(10, -1.0), np.linspace(-1, -1.5, 10), np.full(10, 9.0)]
+    assert rates[8] < _steepest(rates, fall) < rates[20]
+    with pytest.warns(UserWarning, match="saw no rate at which the loss fell"):
+        assert np.isnan(_steepest(rates, np.full(30, np.inf)))
 
 
 @pytest.mark.parametrize(
