@@ -28,9 +28,10 @@ class Data(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Seconds and test accuracy of every epoch."""
+    """Seconds, seconds of work of all cores, and test accuracy of every epoch."""
 
     seconds: list[float]
+    work: list[float]
     accuracy: list[float]
 
 
@@ -42,11 +43,12 @@ def batches(data: Data, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, 
 
 
 def timed(epochs: int, train: Callable[[], None], accuracy: Callable[[], float]) -> Trace:
-    trace = Trace([], [])
+    trace = Trace([], [], [])
     for _ in range(epochs):
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), time.process_time()
         train()
         trace.seconds.append(time.perf_counter() - begin)
+        trace.work.append(time.process_time() - worked)
         trace.accuracy.append(accuracy())
     return trace
 
@@ -65,10 +67,15 @@ def in_jdl(model: str, data: Data, epochs: int, seed: int) -> Trace:
     loss = losses.softmax_cross_entropy_with_integer_labels
     rule = jdl.learner(jdl.supervised(net, loss), optax.adam(RATE))
     accuracy: list[float] = []
+    work: list[float] = []
+    worked = time.process_time()
 
     def judge(event: str, state: Any, figures: Any) -> None:
+        nonlocal worked
+        work.append(time.process_time() - worked)
         logits = jdl.predict(net, state, data.test_x)
         accuracy.append(float((logits.argmax(-1) == data.test_y).mean()))
+        worked = time.process_time()
 
     _, history = jdl.fit(
         rule,
@@ -81,7 +88,7 @@ def in_jdl(model: str, data: Data, epochs: int, seed: int) -> Trace:
     )
     compiling = [record.get("compile_seconds", 0.0) for record in history]
     seconds = [a + b for a, b in zip(history["seconds"], compiling, strict=True)]
-    return Trace(seconds, accuracy)
+    return Trace(seconds, work, accuracy)
 
 
 def in_keras(model: str, data: Data, epochs: int, seed: int) -> Trace:
