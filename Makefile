@@ -18,7 +18,7 @@ demo: $(VENV)/.stamp-demo  ## train LeNet-5 on real digits, and print its accura
 	$(BIN)/python experiments/lenet.py
 
 test: $(VENV)/.stamp-test  ## run all tests
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 faults: $(VENV)/.stamp-test  ## end runs at 100 random moments, damage files, fill disks, and count
 	FAULTS=100 $(BIN)/python -m pytest -q -s -p no:hypothesispytest tests/faults
