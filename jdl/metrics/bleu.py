@@ -4,7 +4,7 @@ import math
 
 import jax.numpy as jnp
 
-from jdl.core import Array, ShapeError
+from jdl.core import Array, ConfigError, ShapeError
 from jdl.core.show import show
 from jdl.metrics.checks import count_of, number_of, one_of
 from jdl.metrics.masks import masked
@@ -49,6 +49,11 @@ def bleu(
       Array(0.5774, dtype=float32)
     """
     order, default = count_of("order", order), one_of("smoothing", smoothing, list(SMOOTHING))
+    if smoothing_value is not None and smoothing not in ("floor", "add-k"):
+        raise ConfigError(
+            'smoothing_value is the number of smoothing="floor" or "add-k", got '
+            f"smoothing={smoothing!r} and smoothing_value={smoothing_value!r}"
+        )
     value = SMOOTHING[default] if smoothing_value is None else smoothing_value
     value = number_of("smoothing_value", value, 0, math.inf)
 

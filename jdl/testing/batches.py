@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jdl.core import ConfigError, Layer
+from jdl.core import Array, ConfigError, Layer
 from jdl.metrics import Metric
-from jdl.testing.same import PropertyError, assert_same
+from jdl.testing.change import altered, over_arrays
+from jdl.testing.same import PropertyError, assert_same, numbers
 from jdl.testing.subject import name_of, subject_of
 
 
@@ -19,7 +20,8 @@ def batch_independent(
     """Raises a PropertyError unless, in inference, an output depends on its example alone.
 
     The outputs of the batch turned around are the outputs turned around, those of a batch of
-    one are the first, and a batch of none gives none.
+    one are the first, those of an example stay when all others change, and a batch of none
+    gives none.
 
     Args:
       function: a layer, or a function of the inputs.
@@ -40,6 +42,13 @@ def batch_independent(
         expected = jax.tree.map(lambda y, rows=rows: np.asarray(y)[rows], everything)
         promise = f"the outputs of a batch {which} are those of its examples"
         assert_same(outputs(rows), expected, promise, tolerance, name)
+    length = len(jax.tree.leaves(inputs)[0])
+    for own in (0, length - 1):
+        others = np.arange(length) != own
+        after = call(*over_arrays(lambda x, o=others: _altered_rows(x, o), inputs))
+        came, expected = (jax.tree.map(lambda y, i=own: y[i], t) for t in (after, everything))
+        promise = f"the output of example {own} does not depend on the others"
+        assert_same(came, expected, promise, tolerance, name)
     promise = "no example gives no output"
     try:
         empty = jax.eval_shape(lambda: outputs(slice(0)))
@@ -55,9 +64,10 @@ def partition_invariant(
 ) -> None:
     """Raises a PropertyError unless a result is one of the data, not of how it was cut.
 
-    A metric gives the same for the data at once, in parts of different sizes, merged in either
-    order, with its rows turned around, and with rows of weight zero between. A per-example
-    loss gives the same numbers for parts as for the whole.
+    A metric gives a number, and the same for the data at once, in parts of different sizes,
+    merged in any order and with states of no data, with its rows turned around, and with one
+    more row, of weight zero. A per-example loss gives the same numbers for parts as for the
+    whole.
 
     Args:
       function: a `Metric`, or any value with its four functions; or `f(*data) -> [batch, ...]`.
@@ -97,20 +107,25 @@ def _metric_keeps(metric: Any, data: tuple, rows: int, tolerance: float) -> None
             total = metric.merge(total, part)
         return metric.compute(total)
 
-    def blank(x: Any) -> np.ndarray:
-        return np.concatenate([x, np.asarray(x)[:1]])
-
     parts = states(_cuts(rows))
     followed = metric.init()
     for cut in _cuts(rows):
         followed = update(followed, *_rows(given, cut))
     prediction, target, weight = given
-    padded = jax.tree.map(blank, (prediction, target))
+    padded = jax.tree.map(_with_another_row, (prediction, target))
     no_weight = np.concatenate([weight, np.zeros_like(np.asarray(weight)[:1])])
     whole = metric.compute(metric.update(metric.init(), *data, *[None] * (3 - len(data))))
+    for value in jax.tree.leaves(whole):
+        if np.isnan(numbers(value)).all():
+            raise PropertyError("it is a number of these data", name_of(metric), "came NaN")
+    nothing, (first, second, third) = metric.init(), parts
     for promise, came in {
         "merged parts give what the whole gives": merged(parts),
         "parts merged in another order give the same": merged(parts[::-1]),
+        "parts merged from the last on give the same": merged(
+            [first, metric.merge(second, third)]
+        ),
+        "merging what counted nothing changes nothing": merged([nothing, *parts, nothing]),
         "updates with parts give what the whole gives": metric.compute(followed),
         "the rows turned around give the same": merged(states([slice(None, None, -1)])),
         "a row of weight zero counts nothing": metric.compute(
@@ -118,6 +133,15 @@ def _metric_keeps(metric: Any, data: tuple, rows: int, tolerance: float) -> None
         ),
     }.items():
         assert_same(came, whole, promise, tolerance, name_of(metric))
+
+
+def _altered_rows(x: Any, rows: np.ndarray) -> Array:
+    return jnp.asarray(altered(x, rows.reshape(-1, *[1] * (np.ndim(x) - 1))))
+
+
+def _with_another_row(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    return np.concatenate([x, altered(x, np.asarray(True), 10.0)[:1]])
 
 
 def _cuts(rows: int) -> list[slice]:

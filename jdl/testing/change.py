@@ -19,7 +19,9 @@ def altered(x: Any, where: np.ndarray, size: float = 1.0) -> np.ndarray:
         other = ~x
     elif jnp.issubdtype(x.dtype, jnp.integer):
         values = np.unique(x)
-        following = np.roll(values, -1) if len(values) > 1 else 1 - values
+        following = (
+            np.roll(values, -1) if len(values) > 1 else values + np.where(values > 0, -1, 1)
+        )
         other = following[np.searchsorted(values, x)].astype(x.dtype)
     else:
         noise = np.random.default_rng(0).standard_normal(x.shape)

@@ -29,7 +29,7 @@ def check_derivatives(
       function: a layer, or a function of the inputs.
       *inputs: arrays for it.
       training: whether to differentiate what a layer runs in training, with a fixed key.
-      tolerance: the largest difference, relative to the size of the derivative.
+      tolerance: the largest difference, absolute and relative, that counts as equal.
 
     Example:
       >>> from jdl import nn

@@ -108,14 +108,21 @@ def linear(function: Layer | Callable[..., Any], *inputs: Any, tolerance: float 
       >>> linear(lambda x: 2 * x.sum(), np.ones(3))
     """
     name, call = subject_of(function, inputs)
-    other = over_arrays(lambda x: np.flip(np.asarray(x)) - 1, inputs)
+    generator = np.random.default_rng(0)
+    other = over_arrays(lambda x: _drawn(generator, np.asarray(x)), inputs)
+    less = over_arrays(lambda x: -x, other)
 
     def mixed(a: Any, b: Any) -> Any:
         return jax.tree.map(lambda a, b: 2 * np.asarray(a) - 3 * np.asarray(b), a, b)
 
-    expected = mixed(call(*inputs), call(*other))
     promise = "a sum of inputs gives the sum of their outputs"
-    assert_same(call(*mixed(inputs, other)), expected, promise, tolerance, name)
+    for more in (other, less):  # a kink on one side is no line
+        expected = mixed(call(*inputs), call(*more))
+        assert_same(call(*mixed(inputs, more)), expected, promise, tolerance, name)
+
+
+def _drawn(generator: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    return (2 * generator.standard_normal(x.shape)).astype(x.dtype)
 
 
 def _same_twice(call: Callable[..., Any], inputs: tuple, name: str) -> None:

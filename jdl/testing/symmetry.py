@@ -31,12 +31,15 @@ def equivariant(
       promise: the law, for the message.
       tolerance: the largest difference, absolute and relative, that counts as equal.
 
+    Raises:
+      ConfigError: the change leaves all inputs as they were, so nothing would be tested.
+
     Example:
       >>> import jax.numpy as jnp
       >>> equivariant(jnp.sort, jnp.arange(3.0), change=lambda x: x + 1, result=lambda y: y + 1)
     """
     name, call = subject_of(function, inputs)
-    came = call(*jax.tree.map(lambda x: change(np.asarray(x)), inputs))
+    came = call(*_changed(inputs, change))
     expected = jax.tree.map(lambda y: result(np.asarray(y)), call(*inputs))
     assert_same(came, expected, promise, tolerance, name)
 
@@ -78,7 +81,7 @@ def permutation_equivariant(
     Example:
       >>> import jax.numpy as jnp
       >>> from jdl import nn
-      >>> permutation_equivariant(nn.dense(2), jnp.ones((2, 5, 3)))
+      >>> permutation_equivariant(nn.dense(2), jnp.arange(30.0).reshape(2, 5, 3))
     """
     length = _length(inputs, axis)
     order = np.random.default_rng(0).permutation(length)
@@ -119,6 +122,9 @@ def shift_equivariant(
         move, reaches them; 0 for circular padding.
       tolerance: the largest difference, absolute and relative, that counts as equal.
 
+    Raises:
+      ConfigError: the border leaves no output, or all inputs are the same when they move.
+
     Example:
       >>> import jax.numpy as jnp
       >>> from jdl import nn
@@ -129,10 +135,16 @@ def shift_equivariant(
 
         def inner(y: np.ndarray, axis: int = axis) -> np.ndarray:
             """Without the border, and where the first output now is."""
-            return np.take(y, range(border + (border > 0), y.shape[axis] - border), axis)
+            inside = range(border + (border > 0), y.shape[axis] - border)
+            if not inside:
+                raise ConfigError(
+                    f"a border of {border} leaves nothing of {y.shape[axis]} outputs along "
+                    f"axis {axis}"
+                )
+            return np.take(y, inside, axis)
 
         name, call = subject_of(function, inputs)
-        moved = jax.tree.map(lambda x, a=axis: np.roll(np.asarray(x), stride, a), inputs)
+        moved = _changed(inputs, lambda x, a=axis: np.roll(x, stride, a))
         came = jax.tree.map(lambda y, i=inner: i(np.asarray(y)), call(*moved))
         expected = jax.tree.map(
             lambda y, a=axis, i=inner: i(np.roll(np.asarray(y), 1, a)), call(*inputs)
@@ -195,6 +207,18 @@ def flip_equivariant(
         promise=f"inputs flipped along axis {axis} give outputs flipped along it",
         tolerance=tolerance,
     )
+
+
+def _changed(inputs: tuple, change: Change) -> tuple:
+    before = jax.tree.map(np.asarray, inputs)
+    after = jax.tree.map(change, before)
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    if all(np.array_equal(x, y) for x, y in pairs):
+        raise ConfigError(
+            "the change leaves all inputs as they were, so nothing is tested: pass inputs that "
+            "differ along the axes that change, such as random ones"
+        )
+    return after
 
 
 def _length(inputs: tuple, axis: int) -> int:

@@ -278,6 +278,7 @@ def test_records_of_a_run_are_those_of_the_predictions():
         (lambda: metrics.r2(outputs=0), "outputs is an int, 1 or more"),
         (lambda: metrics.pearson(average="variance"), "average is one of 'uniform'"),
         (lambda: metrics.mape(epsilon=0), "epsilon is a number"),
+        (lambda: metrics.bleu(smoothing="none", smoothing_value=0.1), '"floor" or "add-k"'),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_when_made(make, text):

@@ -25,6 +25,11 @@ def blurred(x):
 
 
 HOLDS = {
+    "causal, a maximum": lambda: testing.causal(lambda x: jax.lax.cummax(x, 1), 0 * X),
+    "causal, equal ids": lambda: testing.causal(
+        lambda ids: jnp.arange(8.0)[ids], jnp.full((2, 3), 5)
+    ),
+    "keeps_scale, rarely": lambda: testing.keeps_scale(nn.dropout(0.99), jnp.ones(300)),
     "infinity is itself": lambda: testing.jit_invariant(jnp.log, jnp.array([0.0, -1.0])),
     "causal": lambda: testing.causal(lambda x: x.cumsum(1), X),
     "causal, later": lambda: testing.causal(lambda x: x.cumsum(1) - x, X, lag=1),
@@ -239,6 +244,50 @@ BROKEN = {
         ),
         "not read: spare",
     ),
+    "batch_independent, equal rows": (
+        lambda: testing.batch_independent(lambda x: x - x.mean(0), jnp.ones((2, 4))),
+        "output of example 0 does not depend on the others",
+    ),
+    "batch_independent, equal rows and the first": (
+        lambda: testing.batch_independent(lambda x: x - x[:1], jnp.ones((2, 4))),
+        "output of example 1 does not depend on the others",
+    ),
+    "linear, on one side": (
+        lambda: testing.linear(jax.nn.relu, jnp.ones(1)),
+        "a sum of inputs",
+    ),
+    "partition_invariant, weights": (
+        lambda: testing.partition_invariant(
+            metrics.Metric(
+                lambda: jnp.asarray(-jnp.inf),
+                lambda s, p, t, w: jnp.maximum(s, p.max()),
+                jnp.maximum,
+                lambda s: s,
+            ),
+            jnp.arange(4.0),
+            jnp.arange(4.0),
+        ),
+        "a row of weight zero counts nothing",
+    ),
+    "partition_invariant, NaN": (
+        lambda: testing.partition_invariant(
+            metrics.mean(lambda p, t: p * jnp.nan), jnp.arange(4.0), jnp.arange(4.0)
+        ),
+        "it is a number of these data: came NaN",
+    ),
+    "partition_invariant, nothing": (
+        lambda: testing.partition_invariant(
+            metrics.Metric(
+                lambda: jnp.asarray(jnp.inf),
+                lambda s, p, t, w: p.max(where=w != 0 if w is not None else True, initial=-9),
+                jnp.maximum,
+                lambda s: s,
+            ),
+            jnp.arange(4.0),
+            jnp.arange(4.0),
+        ),
+        "merging what counted nothing changes nothing",
+    ),
     "a number is no infinity": (
         lambda: testing.equivalent(lambda y=jnp.inf: y, [{"y": 3.0}]),
         "came 3, expected inf",
@@ -300,6 +349,9 @@ def test_a_broken_property_is_told(name):
         (lambda: testing.padding_invariant(running_mean, X, mask=1 * MASK), "boolean"),
         (lambda: testing.permutation_equivariant(jnp.add, X, X[:, :1]), "one length"),
         (lambda: testing.causal(jnp.add, X, X[:, :1]), "one length"),
+        (lambda: testing.permutation_equivariant(jnp.cumsum, jnp.ones((2, 4))), "nothing is"),
+        (lambda: testing.shift_equivariant(blurred, jnp.ones((1, 4))), "nothing is tested"),
+        (lambda: testing.shift_equivariant(blurred, IMAGE, border=3), "leaves nothing of 6"),
         (lambda: testing.partition_invariant(jnp.add, X, X), "three or more rows"),
         (lambda: testing.no_recompile(jnp.sin, (X,)), "two or more calls"),
     ],

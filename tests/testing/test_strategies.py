@@ -145,6 +145,7 @@ def test_optimizers_and_batches_make_a_step(optimizer, batch):
         (lambda: strategies.networks(kind="graph"), "kind is one of"),
         (lambda: strategies.networks(depth=0), "depth is a positive int"),
         (lambda: strategies.arrays((2,), low=1, high=1), "low is below high"),
+        (lambda: strategies.arrays((2,), dtype=jnp.int32, low=0.2, high=0.8), "an integer is"),
         (lambda: strategies.masks((2,)), "two positive sizes"),
         (lambda: strategies.batches((2,), classes=0), "classes is a positive int"),
     ],

@@ -1,5 +1,6 @@
 """Arrays at random: shapes, dtypes, values, keys, masks, and trees of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def arrays(
       low, high: the least and the largest value; integers stay below `high`.
 
     Raises:
-      ConfigError: `low` is not below `high`.
+      ConfigError: `low` is not below `high`; or, when drawn, no integer is between them.
 
     Example:
       >>> arrays((2, 3), low=0).validate()
@@ -71,7 +72,10 @@ def arrays(
     regime, seed = draw(st.sampled_from(REGIMES)), draw(st.integers(0, 999))
     generator = np.random.default_rng(seed)
     if jnp.issubdtype(dtype, jnp.integer):
-        return generator.integers(int(low), int(high), shape).astype(dtype)
+        least, end = math.ceil(low), math.ceil(high)
+        if not least < end:
+            raise ConfigError(f"an integer is from low to below high, got {low} and {high}")
+        return generator.integers(least, end, shape).astype(dtype)
     values = generator.uniform(low, high, shape)
     zero = np.clip(0.0, low, high)
     if regime == "zeros":
