@@ -62,7 +62,7 @@ def log_tensorboard(folder: Path) -> Hook:
       ExtraMissing: tensorboardX is not installed.
     """
     try:
-        from tensorboardX import SummaryWriter
+        from tensorboardX import SummaryWriter  # pyrefly: ignore[missing-import]
     except ImportError as error:
         raise ExtraMissing(
             "logs for TensorBoard need tensorboardX: pip install jdl[tensorboard]"
