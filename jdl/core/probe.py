@@ -43,7 +43,8 @@ def probe(
 
     Args:
       model: any layer.
-      params, state, *inputs: as for `Layer.apply`.
+      params, state: as for `Layer.apply`.
+      *inputs: as there.
       see: from the paths of parts (`""` for the model) to functions `outputs -> (outputs,
         noted)`; the model goes on with the outputs that the function returns.
       key, training: as for `Layer.apply`.

@@ -93,7 +93,9 @@ def dot(model: Layer, *inputs: Any, depth: int = 1) -> str:
     """The architecture in Graphviz's language, as `mermaid` gives it in Mermaid's.
 
     Args:
-      model, *inputs, depth: as in `mermaid`.
+      model: as in `mermaid`, and so are the others.
+      *inputs: what `apply` takes.
+      depth: how deep to look.
 
     Raises:
       ConfigError, ShapeError, DTypeError: as in `mermaid`.

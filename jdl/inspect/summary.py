@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
     Attributes:
       path, kind: where it is, and what.
-      output: shapes and dtypes of what it returns, as `jax.ShapeDtypeStruct`s or the like.
+      output: shapes and dtypes of what it returns, each a `jax.ShapeDtypeStruct` or the like.
       params: how many numbers gradients train in it.
       nbytes: bytes of its parameters.
       activations: bytes of its outputs, of all copies.

@@ -75,7 +75,8 @@ def trace(
 
     Args:
       model: any layer.
-      params, state, *inputs: as for `Layer.apply`.
+      params, state: as for `Layer.apply`.
+      *inputs: as there.
       of: a scalar of the model's outputs to differentiate.
       pattern: paths to look at, as in `jdl.tree`.
       key, training: as for `Layer.apply`.
