@@ -18,7 +18,7 @@ from jdl.inspect.verdicts import verdicts
 from jdl.train import Learner, TrainState
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
-from jdl.train.step import halves
+from jdl.train.step import halves, step_key
 from jdl.tree import paths
 
 Numbers = dict[str, dict[str, Array]]  # path -> name -> [*copies]
@@ -95,11 +95,6 @@ def check_model(what: str, model: Any) -> None:
     """
     if not isinstance(model, Layer):
         raise ConfigError(f"{what} takes the Layer that is trained, got {show(model)}")
-
-
-def step_key(train: TrainState) -> Array:
-    """The key of the next step."""
-    return jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
 
 
 def _looking(place: Place) -> Any:

@@ -10,12 +10,12 @@ import numpy as np
 
 from jdl.core import Array, Error, Layer, Plan, Tree
 from jdl.core.probe import Probe, extract
-from jdl.inspect.diagnose import check_model, step_key
+from jdl.inspect.diagnose import check_model
 from jdl.inspect.places import Place, places, put, without_probes
 from jdl.train import Learner, TrainState
 from jdl.train.objective import inputs_of
 from jdl.train.state import Aux, Batch
-from jdl.train.step import Step, halves
+from jdl.train.step import Step, halves, step_key
 from jdl.tree import paths
 
 ADVICE = {

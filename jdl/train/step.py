@@ -41,8 +41,12 @@ class Step:
 
     def __call__(self, train: TrainState, batch: Batch) -> tuple[TrainState, Logs]:
         """`(TrainState, batch) -> (TrainState, Logs)`."""
-        key = jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
-        return self.update(train, *self.gradients(train, batch, key, 1.0))
+        return self.update(train, *self.gradients(train, batch, step_key(train), 1.0))
+
+
+def step_key(train: TrainState) -> Array:
+    """The key of the next step."""
+    return jax.random.fold_in(jax.random.fold_in(train.key, 1), train.step)
 
 
 def halves(what: str, learner: Learner) -> Step:
