@@ -204,17 +204,6 @@ def positive(name: str, value: Any) -> Any:
     return value
 
 
-def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """One of some names.
-
-    Raises:
-      ConfigError: it is none of them.
-    """
-    if value not in choices:
-        raise ConfigError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
-
-
 def inner_axes(values: Array) -> tuple[int, ...]:
     """All axes but that of the batch."""
     return tuple(range(1, values.ndim))

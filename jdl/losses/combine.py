@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jdl.core import Array, ConfigError, TreeError
-from jdl.losses.checks import one_of
 from jdl.losses.report import Loss, Report, per_example
+from jdl.metrics.checks import one_of
 
 Parts = Mapping[str, Loss | tuple[float, Loss]]
 LOG_VARIANCE = "log_variance"

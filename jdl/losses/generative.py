@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jdl.core import Array
-from jdl.losses.checks import check_floats, check_shapes, one_of
+from jdl.losses.checks import check_floats, check_shapes
+from jdl.metrics.checks import one_of
 
 KINDS = ("non_saturating", "hinge", "least_squares", "wasserstein")
 

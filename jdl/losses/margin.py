@@ -9,11 +9,11 @@ from jdl.losses.checks import (
     check_same,
     class_of,
     in_range,
-    one_of,
     option,
     poisoned,
     signs,
 )
+from jdl.metrics.checks import one_of
 
 
 def hinge_loss(scores: Array, targets: Array, *, squared: bool = False) -> Array:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from jdl.core import Array, ShapeError
 from jdl.core.show import show
-from jdl.losses.checks import one_of, option
+from jdl.losses.checks import option
+from jdl.metrics.checks import one_of
 
 Regularizer = Callable[[Array], Array]
 

@@ -14,10 +14,10 @@ from jdl.losses.checks import (
     check_mask,
     check_same,
     in_range,
-    one_of,
     option,
     poisoned,
 )
+from jdl.metrics.checks import one_of
 
 MAPS = "batch, *space, classes"
 
